@@ -1,0 +1,38 @@
+"""`./qdrant --config-path FILE`: runs until it is told to stop, then writes everything to disk."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from types import FrameType
+
+from . import VERSION
+from .edge import EdgeEngine
+from .server import Server
+from .settings import Settings
+from .storage import Storage
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="qdrant")
+    parser.add_argument("--config-path", metavar="FILE")
+    settings = Settings.load(parser.parse_args().config_path, os.environ)
+    storage = Storage(settings, EdgeEngine())
+    server = Server(settings, storage)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # shutdown() waits for serve_forever(), which is the very frame that this handler interrupts.
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    print(f"Test double of Qdrant {VERSION} listens on {settings.host}:{settings.http_port}", flush=True)
+    server.serve_forever(poll_interval=0.1)
+    with storage.lock:
+        storage.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Collections and their aliases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import ApiError, bad_input, not_found
+from .request import Request, member, refuse_unknown
+from .storage import Storage
+
+_DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
+
+
+def list_all(storage: Storage, request: Request) -> Any:
+    return {"collections": [{"name": name} for name in storage.names()]}
+
+
+def create(storage: Storage, request: Request) -> bool:
+    vectors = member(request.fields("vectors"), "vectors")
+    if not isinstance(vectors, dict):
+        raise bad_input("`vectors` must be an object")
+    for params in [vectors] if "size" in vectors else vectors.values():
+        refuse_unknown(params, "size", "distance")
+        if not isinstance(member(params, "size"), int) or not 1 <= params["size"] <= 65536:
+            raise ApiError(422, "Validation error in JSON body: [vectors.size: value must be from 1 to 65536]")
+        if member(params, "distance") not in _DISTANCES:
+            raise ApiError(400, f"Format error in JSON body: distance is none of {', '.join(_DISTANCES)}")
+    storage.create(request.collection, vectors)
+    return True
+
+
+def info(storage: Storage, request: Request) -> Any:
+    state = storage.shard(request.collection).info()
+    return {
+        "status": "green",
+        "optimizer_status": "ok",
+        "indexed_vectors_count": state.indexed_vectors_count,
+        "points_count": state.points_count,
+        "segments_count": state.segments_count,
+        "config": storage.config(request.collection),
+        "payload_schema": {},
+    }
+
+
+def exists(storage: Storage, request: Request) -> Any:
+    return {"exists": storage.exists(request.collection)}
+
+
+def delete(storage: Storage, request: Request) -> bool:
+    return storage.drop(request.collection)
+
+
+def list_aliases(storage: Storage, request: Request) -> Any:
+    wanted = storage.resolve(request.collection) if "collection" in request.names else None
+    return {
+        "aliases": [
+            {"alias_name": alias, "collection_name": collection}
+            for alias, collection in sorted(storage.aliases.items())
+            if wanted in (None, collection)
+        ]
+    }
+
+
+def update_aliases(storage: Storage, request: Request) -> bool:
+    # One by one, as the server does it: what was done before a refused action stays done.
+    for action in member(request.fields("actions"), "actions"):
+        refuse_unknown(action, "create_alias", "delete_alias", "rename_alias")
+        for kind, names in action.items():
+            storage.set_aliases(_ACTIONS[kind](storage, dict(storage.aliases), names))
+    return True
+
+
+def _create_alias(storage: Storage, aliases: dict[str, str], names: dict[str, str]) -> dict[str, str]:
+    alias, collection = member(names, "alias_name"), member(names, "collection_name")
+    if collection not in storage.names():
+        raise not_found(f"Collection `{collection}` doesn't exist!")
+    if alias in storage.names():
+        raise ApiError(409, f"Wrong input: Collection `{alias}` already exists!")
+    return {**aliases, alias: collection}
+
+
+def _delete_alias(storage: Storage, aliases: dict[str, str], names: dict[str, str]) -> dict[str, str]:
+    aliases.pop(member(names, "alias_name"), None)
+    return aliases
+
+
+def _rename_alias(storage: Storage, aliases: dict[str, str], names: dict[str, str]) -> dict[str, str]:
+    old, new = member(names, "old_alias_name"), member(names, "new_alias_name")
+    if old not in aliases:
+        raise not_found(f"Alias {old} does not exists!")
+    aliases[new] = aliases.pop(old)
+    return aliases
+
+
+_ACTIONS = {"create_alias": _create_alias, "delete_alias": _delete_alias, "rename_alias": _rename_alias}
