@@ -21,7 +21,7 @@ help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 demo: $(VENV) $(LINK)  ## Turn a bare server (in a container) into the Somos server
-	$(HOST) demo
+	$(BIN)/python -m tests.host.demo
 
 test: lint unit molecule  ## Everything CI runs
 
@@ -37,10 +37,10 @@ unit: $(VENV) $(LINK)  ## Modules, filters, role contracts and rendered template
 	pytest -n 2 --dist loadfile -q
 
 molecule: $(VENV) $(LINK) world  ## Roles on real test servers, one scenario each; ROLE=x runs one
-	$(BIN)/python -m tests.host molecule $(ROLE)
+	$(BIN)/python -m tests.host.molecule $(ROLE)
 
 world: $(VENV)
-	$(HOST) world
+	$(HOST) images
 
 torture: $(VENV) $(LINK) world  ## Runs killed at random moments: long
 	pytest tests/torture -q -s
