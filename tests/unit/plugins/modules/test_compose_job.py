@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.somos.infra.plugins.modules import compose_job
 from fake_docker import FakeDocker
+
+from ansible_collections.somos.infra.plugins.modules import compose_job
 
 
 @pytest.fixture

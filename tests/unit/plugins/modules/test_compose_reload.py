@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.somos.infra.plugins.modules import compose_reload
 from fake_docker import FakeDocker
+
+from ansible_collections.somos.infra.plugins.modules import compose_reload
 
 ONE = "aaa 2026-01-01T00:00:00Z\n"
 

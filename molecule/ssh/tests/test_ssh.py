@@ -1,0 +1,68 @@
+"""Role ssh, seen from where an operator or an attacker sits: outside, with an SSH client."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BUILD = Path(__file__).parents[3] / "build"
+Ssh = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def ssh(address: str) -> Ssh:
+    """Log in as an account on a port with the controller's key, and run a command."""
+
+    def run(account: str, port: int, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        known_hosts = BUILD / "hosts" / "molecule-ssh" / "known_hosts"
+        fixed = ["-F/dev/null", "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-oControlPath=none", "-oConnectTimeout=5"]
+        identity = [f"-oUserKnownHostsFile={known_hosts}", f"-i{BUILD / 'demo' / 'id_ed25519'}"]
+        argv = ["ssh", *fixed, *identity, *options, f"-p{port}", f"{account}@{address}", command]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@pytest.fixture
+def effective(ssh: Ssh) -> set[str]:
+    """What sshd has made of all its files."""
+    return set(ssh("deploy", 2222, "sudo /usr/sbin/sshd -T").stdout.splitlines())
+
+
+def test_deploy_logs_in_on_the_final_port_and_reaches_root(ssh: Ssh) -> None:
+    assert ssh("deploy", 2222, "sudo id -u").stdout == "0\n"
+
+
+def test_nobody_answers_on_port_22(ssh: Ssh) -> None:
+    assert "Connection refused" in ssh("root", 22, "true").stderr
+
+
+def test_root_is_refused_even_with_a_key_it_has(ssh: Ssh) -> None:
+    assert "Permission denied" in ssh("root", 2222, "true").stderr
+
+
+def test_a_password_is_not_even_asked_for(ssh: Ssh) -> None:
+    assert "Permission denied (publickey)." in ssh("deploy", 2222, "true", "-oPubkeyAuthentication=no").stderr
+
+
+def test_pam_and_sftp_are_as_the_distribution_has_them(effective: set[str]) -> None:
+    assert {"usepam yes", "subsystem sftp /usr/lib/openssh/sftp-server"} <= effective
+
+
+def test_the_seeds_limits_are_in_effect(effective: set[str]) -> None:
+    wanted = {"maxauthtries 3", "logingracetime 60", "clientaliveinterval 300", "clientalivecountmax 2"}
+    wanted |= {"x11forwarding no", "allowtcpforwarding no", "allowusers deploy", "port 2222"}
+    assert wanted <= effective
+
+
+def test_an_operator_reaches_the_consoles_and_no_other_port(ssh: Ssh) -> None:
+    # Nothing listens on either: the first is tried and the kernel says no, the second sshd forbids.
+    assert "Connection refused" in ssh("deploy", 2222, "", "-N", "-W127.0.0.1:3001").stderr
+    assert "administratively prohibited" in ssh("deploy", 2222, "", "-N", "-W127.0.0.1:5432").stderr
+
+
+def test_sshd_starts_with_the_machine(ssh: Ssh) -> None:
+    assert ssh("deploy", 2222, "systemctl is-enabled ssh.service").stdout == "enabled\n"
