@@ -1,0 +1,82 @@
+"""What becomes of the running proxy when its configuration changes, for good or ill."""
+
+from __future__ import annotations
+
+import copy
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from client import ROOT, ask, connect
+
+SITES = yaml.safe_load((ROOT / "molecule/host_vars/nginx.yml").read_text())["nginx_sites"]
+TREE = "cd /opt/somos && find nginx compose.d nginx-certs -type f -exec sha256sum {} + | sort"
+RUNNING = "docker inspect somos-nginx-1 --format '{{.Id}} {{.State.StartedAt}}'"
+
+
+def converge(**variables: Any) -> subprocess.CompletedProcess[str]:
+    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/nginx/converge.yml"]
+    extra = ["-e", json.dumps(variables)]
+    return subprocess.run([*command, *extra], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def with_location(**location: Any) -> list[dict[str, Any]]:
+    sites = copy.deepcopy(SITES)
+    sites[0]["locations"].append(location)
+    return sites
+
+
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    yield
+    assert converge().returncode == 0
+
+
+def test_a_site_that_nginx_does_not_understand_is_refused_and_the_old_tree_stays(host: Any) -> None:
+    before = host.check_output(TREE), host.check_output(RUNNING)
+    run = converge(nginx_sites=with_location(path="~ (", upstream="told"))
+    assert run.returncode != 0
+    assert "sites.conf" in run.stdout, run.stdout[-3000:]
+    assert (host.check_output(TREE), host.check_output(RUNNING)) == before
+    assert ask("https://app.somos.test/api/x").status == 200
+
+
+def test_a_site_that_refers_to_what_is_not_there_is_named(host: Any) -> None:
+    before = host.check_output(TREE)
+    run = converge(nginx_sites=with_location(path="/x/", upstream="nobody"))
+    assert run.returncode != 0
+    assert "Site app of nginx_sites" in run.stdout, run.stdout[-3000:]
+    assert host.check_output(TREE) == before
+
+
+def test_a_changed_site_is_read_without_a_restart(host: Any, as_it_was: None) -> None:
+    before = host.check_output(RUNNING)
+    assert ask("https://app.somos.test/new/x").status == 404
+    sites = with_location(path="/new/", upstream="told")
+    run = converge(nginx_sites=sites)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert ask("https://app.somos.test/new/x").status == 200
+    assert host.check_output(RUNNING) == before
+    assert "changed=0" in converge(nginx_sites=sites).stdout
+
+
+def test_a_certificate_of_the_inventory_takes_the_placeholder_s_place_if_the_key_is_its_own(host: Any) -> None:
+    tls = ROOT / "build/demo/tls"
+    own = {"fullchain": (tls / "server.crt").read_text(), "privkey": (tls / "server.key").read_text()}
+    before = host.check_output(TREE), host.check_output(RUNNING)
+    strange = host.file("/opt/somos/nginx-certs/privkey.pem").content_string
+    run = converge(nginx_certificate=own | {"privkey": strange})
+    assert run.returncode != 0
+    assert "privkey is not the key" in run.stdout, run.stdout[-3000:]
+    assert (host.check_output(TREE), host.check_output(RUNNING)) == before
+
+    run = converge(nginx_certificate=own)
+    assert run.returncode == 0, run.stdout[-3000:]
+    connect("app.somos.test", ssl.create_default_context(cafile=str(ROOT / "build/demo/ca.pem"))).close()
+    assert host.check_output(RUNNING) == before[1]
+    assert host.file("/opt/somos/nginx-certs/privkey.pem").mode == 0o400
+    assert "PRIVATE KEY" not in run.stdout
