@@ -14,7 +14,8 @@ HOST := $(BIN)/python -m tests.host
 
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
-export PYTHON PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 help:  ## Say what there is to make

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from . import application
 from .names import CA, DEMO, DEMO_SERVER, DEMO_SERVER_IP, DOMAIN, ROOT
 from .shell import HostError, docker, fail, say
 
@@ -28,11 +29,12 @@ def main() -> None:
         ("playbook", PLAYBOOK),
     ):
         start = time.monotonic()
-        say(" ".join(command[-4:]))
+        say(f"{name}: {' '.join(command).replace(sys.executable, 'python3')}")
         if code := subprocess.run(command, cwd=ROOT, check=False, env=environment()).returncode:
             sys.exit(code)
         timings[name] = round(time.monotonic() - start, 1)
 
+    application.seed(DEMO_SERVER)
     known_hosts = "build/demo/known_hosts"
     summary = {
         "address": DEMO_SERVER_IP,
@@ -40,6 +42,7 @@ def main() -> None:
         "urls": {name: f"https://{name}.{DOMAIN}/" for name in ("app", "s3", "monitor")},
         "ca": "build/demo/ca.pem",
         "inventory": "inventories/demo",
+        "application": {"user": application.USER, "password": "demo_password in build/demo/secrets.json"},
         "services": services(),
         "health": health(),
         "seconds": timings | {"total": round(sum(timings.values()), 1)},

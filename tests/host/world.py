@@ -40,6 +40,8 @@ SECRET_LENGTHS = {
     "app_secret_key": 64,
     "app_flower_password": 24,
     "registry_password": 32,
+    # Of the demo application's user; no role knows it.
+    "demo_password": 20,
 }
 OUTSIDE_LENGTHS = {"access_key": 20, "secret_key": 40}
 # Addresses that nobody asked for by number come from here, away from the fixed ones.
