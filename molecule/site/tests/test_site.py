@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -124,7 +125,8 @@ def test_compose_by_hand_and_through_the_module_see_the_same_project(host: Any) 
 
 def test_check_mode_on_the_converged_server_reports_no_change() -> None:
     command = "ansible-playbook -i molecule/site/inventory.yml playbooks/site.yml --check --diff -e somos_hosts=site"
-    run = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=False)
+    plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}
+    run = subprocess.run(command.split(), cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     assert re.search(r"^site\s+: .*changed=0\s", run.stdout, re.MULTILINE), run.stdout[-4000:]
 
