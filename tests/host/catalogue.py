@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .content import context_tar, short_hash
+from .mirror import SOURCES
 from .names import IMAGES_DIR, REPOSITORY
 from .shell import HostError
 
@@ -90,7 +91,7 @@ def with_bases(names: Iterable[str]) -> list[str]:
 def reference(name: str) -> str:
     """Full name of an image as it has to be for what lies in its directory now."""
     if name in DEBIAN_RELEASES:
-        recipe = (sources(name).read_bytes(), APT_SETTINGS.read_bytes(), repr((DPKG_OPTIONS, BASE_ENVIRONMENT)))
+        recipe = (SOURCES, APT_SETTINGS.read_bytes(), repr((DPKG_OPTIONS, BASE_ENVIRONMENT)))
         return f"{REPOSITORY}/debian:{name}-{short_hash(*recipe, *(path.read_bytes() for path in authorities()))}"
     image = IMAGES[name]
     directory = IMAGES_DIR / image.directory
@@ -101,10 +102,6 @@ def reference(name: str) -> str:
 
 def tag_of(image: Image, context: bytes, base: str) -> str:
     return f"{image.repository}:{image.tag_prefix}{short_hash(context, base)}"
-
-
-def sources(release: str) -> Path:
-    return IMAGES_DIR / "debian" / f"{release}.sources"
 
 
 def authorities() -> list[Path]:

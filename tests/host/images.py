@@ -16,11 +16,11 @@ from .catalogue import (
     authorities,
     moving_tag,
     reference,
-    sources,
     tag_of,
     with_bases,
 )
 from .content import context_tar
+from .mirror import sources
 from .names import IMAGES_DIR, OWNER_LABEL, REPOSITORY
 from .shell import HostError, docker, docker_ok, fail, run, step
 
@@ -99,6 +99,8 @@ def ensure_debian(release: str) -> None:
         return
     with step(f"Image debian:{release}, from packages"), tempfile.TemporaryDirectory(prefix="somos-test-") as scratch:
         tar = Path(scratch) / "root.tar"
+        packages = Path(scratch) / "debian.sources"
+        packages.write_text(sources(release))
         hooks = [f"copy-in {APT_SETTINGS} /etc/apt/apt.conf.d/", 'mkdir -p "$1/usr/local/share/ca-certificates"']
         hooks += [f"copy-in {path} /usr/local/share/ca-certificates/" for path in authorities()]
         hooks += ['chroot "$1" update-ca-certificates']
@@ -106,7 +108,7 @@ def ensure_debian(release: str) -> None:
             ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", "--skip=cleanup/reproducible"]
             + [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
             + [f"--customize-hook={hook}" for hook in hooks]
-            + [release, str(tar), str(sources(release))]
+            + [release, str(tar), str(packages)]
         )
         environment = [f"--change=ENV {name}={value}" for name, value in BASE_ENVIRONMENT.items()]
         docker("import", *environment, f"--change=LABEL {OWNER_LABEL}=image", "--change=CMD bash", str(tar), target)
