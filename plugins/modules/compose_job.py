@@ -17,11 +17,8 @@ description:
   - A one-shot service that C(docker compose up) starts would run again at every C(up). Give it a profile, so that only
     this module runs it.
   - The record is written after the job succeeded. A run that is cut off repeats the job, so jobs must be idempotent.
+extends_documentation_fragment: [somos.infra.compose]
 options:
-  project_directory:
-    description: Directory with the C(.env) file that names the project and its Compose files.
-    type: path
-    required: true
   jobs:
     description: The jobs, run in this order.
     type: list
@@ -42,18 +39,6 @@ options:
     description: File on the server that remembers the keys.
     type: path
     default: /var/lib/somos/stack/jobs.json
-requirements:
-  - Docker CLI with the Compose plugin, version 2.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Shows the recorded key of each job before and after.
-    support: full
-  idempotent:
-    description: A job whose key is recorded is not run again.
-    support: full
 seealso:
   - module: somos.infra.compose_reload
   - module: community.docker.docker_compose_v2_run

@@ -16,11 +16,8 @@ description:
   - What a container read last is recorded after a successful reload, under the container's id and start time. A run
     that is cut off between writing the configuration and the reload therefore reloads at the next run, which a handler
     would not.
+extends_documentation_fragment: [somos.infra.compose]
 options:
-  project_directory:
-    description: Directory with the C(.env) file that names the project and its Compose files.
-    type: path
-    required: true
   reloads:
     description: The services and how each is reloaded.
     type: list
@@ -49,18 +46,6 @@ options:
     description: File on the server that remembers what each container read last.
     type: path
     default: /var/lib/somos/stack/reloads.json
-requirements:
-  - Docker CLI with the Compose plugin, version 2.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Shows the recorded hashes before and after.
-    support: full
-  idempotent:
-    description: A container that has read the configuration is left alone.
-    support: full
 seealso:
   - module: somos.infra.compose_job
 """
