@@ -96,6 +96,9 @@ def configuration(container: dict[str, Any]) -> dict[str, Any]:
     config["Labels"] = {key: value for key, value in config["Labels"].items() if key not in VOLATILE}
     keys = ("Memory", "MemorySwap", "PidsLimit", "CapAdd", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "Binds")
     host_config = {key: container["HostConfig"][key] for key in keys}
+    # Compose writes these in no order.
+    config["Env"] = sorted(config["Env"])
+    host_config["Binds"] = sorted(host_config["Binds"] or [])
     return {"config": config, "host": host_config, "networks": sorted(container["NetworkSettings"]["Networks"])}
 
 
