@@ -16,7 +16,6 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVari
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 
-from ansible_collections.somos.infra.plugins.module_utils._ram_plan import PlanError, ram_plan
 from ansible_collections.somos.infra.plugins.plugin_utils import _preflight
 from ansible_collections.somos.infra.plugins.plugin_utils._preflight import Problem, Unreadable
 
@@ -89,11 +88,7 @@ def _server_problems(args: dict[str, Any], facts: dict[str, Any]) -> Iterator[Pr
     yield from _preflight.resources(facts, args["min_cpus"], args["min_memory_mb"], args["min_disk_gb"])
     yield from _preflight.address_pools(args["address_pools"], facts)
     if args["ram"]:
-        try:
-            ram_plan(facts["memtotal_mb"], **args["ram"])
-        except PlanError as error:
-            wrong = f"cannot be made: {error}".rstrip(".")
-            yield Problem("The RAM plan", wrong, "Change what it names, or take a larger server")
+        yield from _preflight.ram(facts["memtotal_mb"], **args["ram"])
 
 
 def _common_problems(args: dict[str, Any], groups: dict[str, list[str]]) -> Iterator[Problem]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Any, NamedTuple
 
+from ansible_collections.somos.infra.plugins.module_utils._ram_plan import PlanError, ram_plan
+
 SUPPORTED = {"Debian": ("12", "13"), "Ubuntu": ("22.04", "24.04")}
 ARCHITECTURES = ("x86_64", "aarch64")
 OLDEST_ANSIBLE = (2, 19)
@@ -131,6 +133,19 @@ def address_pools(pools: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) 
             if isinstance(base, IPv4Network) and base.overlaps(network):
                 wrong = f"has {base}, which collides with {network} ({where} of the server)"
                 yield Problem("somos_docker_address_pools", wrong, "Choose a range that the server does not use")
+
+
+def ram(memtotal_mb: int, profile: str, **options: Any) -> Iterator[Problem]:
+    """Whether there is a plan for the server, and one that the server's memory (MiB, as facts have it) can carry."""
+    try:
+        plan = ram_plan(memtotal_mb, profile=profile, **options)
+    except PlanError as error:
+        wrong = f"cannot be made: {error}".rstrip(".")
+        yield Problem("The RAM plan", wrong, "Change what it names, or take a larger server")
+        return
+    if plan["total_mb"] > memtotal_mb:
+        wrong = f"is '{profile}', a plan for {plan['total_mb']} MiB, and the server has {memtotal_mb} MiB"
+        yield Problem("somos_ram_profile", wrong, "Set it to auto, or take a larger server")
 
 
 def controller(ansible: str, community_docker: str | None, compose: str | None) -> Iterator[Problem]:

@@ -228,3 +228,17 @@ def test_the_message_numbers_everything_and_says_that_nothing_happened() -> None
         "1. a is wrong. Mend it.",
         "2. b is wrong. Mend it too.",
     ]
+
+
+@pytest.mark.parametrize(("memtotal_mb", "profile"), [(32051, "auto"), (32051, "32g"), (32051, "16g"), (15600, "16g")])
+def test_a_plan_that_the_server_carries_passes(memtotal_mb: int, profile: str) -> None:
+    assert list(preflight.ram(memtotal_mb, profile)) == []
+
+
+def test_the_plan_of_a_larger_server_is_refused_before_anything_is_changed() -> None:
+    words = only(preflight.ram(15600, "32g"))
+    assert all(word in words for word in ("somos_ram_profile is '32g'", "32000 MiB", "15600 MiB", "auto"))
+
+
+def test_a_server_without_a_plan_is_told_what_it_needs() -> None:
+    assert only(preflight.ram(8000, "auto")).startswith("The RAM plan cannot be made")
