@@ -17,6 +17,7 @@ from .names import CA, DEMO, DEMO_SERVER, DEMO_SERVER_IP, DOMAIN, ROOT
 from .shell import HostError, docker, fail, say
 
 SUMMARY = DEMO / "summary.json"
+INVENTORY = DEMO / "inventory"
 PLAYBOOK = ["ansible-playbook", "-i", "inventories/demo", "playbooks/site.yml"]
 APP = f"app.{DOMAIN}"
 
@@ -35,13 +36,15 @@ def main() -> None:
         timings[name] = round(time.monotonic() - start, 1)
 
     application.seed(DEMO_SERVER)
+    if not INVENTORY.is_symlink():
+        INVENTORY.symlink_to("../../inventories/demo")
     known_hosts = "build/demo/known_hosts"
     summary = {
         "address": DEMO_SERVER_IP,
         "ssh": f"ssh -p 2222 -i build/demo/id_ed25519 -o UserKnownHostsFile={known_hosts} deploy@{DEMO_SERVER_IP}",
         "urls": {name: f"https://{name}.{DOMAIN}/" for name in ("app", "s3", "monitor")},
         "ca": "build/demo/ca.pem",
-        "inventory": "inventories/demo",
+        "inventory": "build/demo/inventory",
         "application": {"user": application.USER, "password": "demo_password in build/demo/secrets.json"},
         "services": services(),
         "health": health(),
