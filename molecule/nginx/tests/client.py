@@ -6,6 +6,8 @@ import http.client
 import json
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,3 +51,11 @@ def ask(url: str, method: str = "GET", body: bytes | None = None, **headers: str
     connection.request(method, slash + path, body, sent)
     answer = connection.getresponse()
     return Answer(answer.status, answer.headers, answer.read())
+
+
+def eventually(check: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether it becomes true: nginx reads a configuration, writes a line and asks for an address in its own time."""
+    end = time.monotonic() + seconds
+    while not (passed := check()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return passed
