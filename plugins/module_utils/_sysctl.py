@@ -44,7 +44,7 @@ def canonical(key: str, value: Any) -> str:
 def compare(settings: Mapping[str, Any], root: Path) -> Comparison:
     """Which settings differ in the running kernel, and which it does not have."""
     comparison = Comparison()
-    for key, value in sorted(settings.items()):
+    for key, value in _expanded(settings, root):
         try:
             live = canonical(key, path_of(key, root).read_text())
         except FileNotFoundError:
@@ -55,6 +55,19 @@ def compare(settings: Mapping[str, Any], root: Path) -> Comparison:
             comparison.before[key] = live
             comparison.after[key] = wanted
     return comparison
+
+
+def _expanded(settings: Mapping[str, Any], root: Path) -> Iterator[tuple[str, Any]]:
+    """A star, as in `net.ipv4.conf.*.send_redirects`, is every interface that is there now and has no setting of its own."""
+    for key, value in sorted(settings.items()):
+        if "*" not in key:
+            yield key, value
+            continue
+        for path in sorted(root.glob(str(path_of(key, Path())))):
+            # Names of interfaces have dots, hence the other way of writing a setting.
+            name = str(path.relative_to(root))
+            if name not in settings and name.replace("/", ".") not in settings:
+                yield name, value
 
 
 def write(settings: Mapping[str, str], root: Path) -> list[str]:

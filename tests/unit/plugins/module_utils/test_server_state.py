@@ -1,0 +1,56 @@
+"""What the files of a server say about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.somos.infra.plugins.module_utils._server_state import (
+    installed,
+    members,
+    needs_router_advertisements,
+    read,
+    time_daemons,
+)
+
+NOWHERE = "0" * 32
+ROUTER = "fe80" + "0" * 27 + "1"
+
+
+def route(destination: str, length: str, flags: str) -> str:
+    return f"{destination} {length} {NOWHERE} 00 {ROUTER} 00000400 00000001 00000000 {flags}     eth0\n"
+
+
+def test_members_of_a_group() -> None:
+    groups = "root:x:0:\nsomos-operators:x:990:bob,ana\nsomos-operators-old:x:991:eva\n"
+    assert members(groups, "somos-operators") == ["ana", "bob"]
+    assert members(groups, "root") == members(groups, "nobody") == []
+
+
+def test_packages_that_were_removed_are_not_installed() -> None:
+    status = (
+        "Package: telnet\nStatus: deinstall ok config-files\n\n"
+        "Package: zsh\nStatus: install ok installed\nVersion: 1\n\n"
+        "Package: docker.io\nStatus: hold ok installed\n"
+    )
+    assert installed(status) == ["docker.io", "zsh"]
+
+
+def test_a_default_route_that_a_router_announced_is_needed() -> None:
+    assert needs_router_advertisements(route(NOWHERE, "00", "00450003"))
+
+
+def test_a_route_that_somebody_configured_is_not() -> None:
+    assert not needs_router_advertisements(route(NOWHERE, "00", "00000003"))
+    assert not needs_router_advertisements(route("2001" + "0" * 28, "40", "00440001"))
+    assert not needs_router_advertisements("")
+
+
+def test_the_time_daemon_is_found_by_its_program(tmp_path: Path) -> None:
+    assert time_daemons(tmp_path) == []
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    (tmp_path / "usr/sbin/chronyd").touch()
+    assert time_daemons(tmp_path) == ["chrony"]
+
+
+def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert read(tmp_path, "etc/group") == ""
