@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 BUILD = Path(__file__).parents[3] / "build"
+SCENARIO = os.environ["MOLECULE_SCENARIO_NAME"]
 Ssh = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -17,7 +19,7 @@ def ssh(address: str) -> Ssh:
     """Log in as an account on a port with the controller's key, and run a command."""
 
     def run(account: str, port: int, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-        known_hosts = BUILD / "hosts" / "molecule-ssh" / "known_hosts"
+        known_hosts = BUILD / "hosts" / f"molecule-{SCENARIO.replace('_', '-')}" / "known_hosts"
         fixed = ["-F/dev/null", "-oBatchMode=yes", "-oIdentitiesOnly=yes", "-oControlPath=none", "-oConnectTimeout=5"]
         identity = [f"-oUserKnownHostsFile={known_hosts}", f"-i{BUILD / 'demo' / 'id_ed25519'}"]
         argv = ["ssh", *fixed, *identity, *options, f"-p{port}", f"{account}@{address}", command]
@@ -66,3 +68,32 @@ def test_an_operator_reaches_the_consoles_and_no_other_port(ssh: Ssh) -> None:
 
 def test_sshd_starts_with_the_machine(ssh: Ssh) -> None:
     assert ssh("deploy", 2222, "systemctl is-enabled ssh.service").stdout == "enabled\n"
+
+
+def test_benchmarks_find_their_settings_in_effect(effective: set[str]) -> None:
+    wanted = {"loglevel VERBOSE", "compression no", "tcpkeepalive no", "maxsessions 2", "allowagentforwarding no"}
+    wanted |= {"allowstreamlocalforwarding no", "permittunnel no", "banner /etc/issue.net", "requiredrsasize 3072"}
+    wanted |= {"maxstartups 10:30:60", "persourcemaxstartups 10", "permituserenvironment no", "usedns no"}
+    assert wanted <= effective
+
+
+def test_host_keys_are_long_and_no_nist_curve_is_offered(ssh: Ssh, effective: set[str]) -> None:
+    assert {line for line in effective if line.startswith("hostkey ")} == {
+        "hostkey /etc/ssh/ssh_host_rsa_key",
+        "hostkey /etc/ssh/ssh_host_ed25519_key",
+    }
+    assert ssh("deploy", 2222, "sudo ssh-keygen -lf /etc/ssh/ssh_host_rsa_key").stdout.startswith("4096 ")
+    refused = ssh("deploy", 2222, "true", "-oHostKeyAlgorithms=ecdsa-sha2-nistp256").stderr
+    assert "no matching host key type found" in refused
+
+
+def test_small_groups_are_gone_and_modes_are_tight(ssh: Ssh) -> None:
+    assert ssh("deploy", 2222, r"awk '!/^#/ && $5 < 3071' /etc/ssh/moduli").stdout == ""
+    modes = ssh("deploy", 2222, "sudo sh -c 'stat -c %a /etc/ssh/ssh_host_*_key /etc/ssh/sshd_config /etc/ssh/*.d/*'")
+    assert set(modes.stdout.split()) == {"600"}
+
+
+def test_neither_unix_sockets_nor_agents_are_forwarded(ssh: Ssh) -> None:
+    denied = ssh("deploy", 2222, 'ls /proc/self/fd >/dev/null; test -z "$SSH_AUTH_SOCK"', "-A")
+    assert denied.returncode == 0
+    assert "administratively prohibited" in ssh("deploy", 2222, "", "-N", "-W/run/docker.sock").stderr
