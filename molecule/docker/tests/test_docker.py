@@ -42,5 +42,38 @@ def test_metrics_are_for_this_server_alone(host: Host) -> None:
     assert not host.socket("tcp://0.0.0.0:9323").is_listening
 
 
-def test_nobody_is_root_by_way_of_the_group(host: Host) -> None:
-    assert host.check_output("getent group docker | cut -d: -f4") == ""
+def test_only_who_is_named_is_root_by_way_of_the_group(host: Host) -> None:
+    assert host.check_output("getent group docker | cut -d: -f4") == "nobody"
+
+
+def test_the_default_bridge_keeps_its_containers_apart(host: Host) -> None:
+    (bridge,) = json.loads(host.check_output("docker network inspect bridge"))
+    assert bridge["Options"]["com.docker.network.bridge.enable_icc"] == "false"
+
+
+def test_engine_and_compose_are_held_at_their_releases(host: Host) -> None:
+    for package, release in (("docker.io", "26.1."), ("docker-compose", "2.")):
+        assert f"Pin: version {release}*" in host.file("/etc/apt/preferences.d/docker").content_string
+        policy = host.check_output("apt-cache policy %s", package)
+        assert re.search(rf"^ \*\*\* {re.escape(release)}\S* 1001$", policy, re.MULTILINE), policy
+
+
+def test_what_benchmarks_say_of_the_engines_files(host: Host) -> None:
+    """Section 3 of the Docker benchmark: owner and mode of what the engine reads and of the socket it listens on."""
+    wanted = {"/etc/docker": "root:root 755", "/etc/docker/daemon.json": "root:root 644"}
+    wanted |= {"/run/docker.sock": "root:docker 660", "/run/containerd/containerd.sock": "root:root 660"}
+    unit = host.check_output("systemctl show --property=FragmentPath --value docker.service")
+    wanted |= {unit: "root:root 644"}
+    assert {path: host.check_output("stat -Lc '%%U:%%G %%a' %s", path) for path in wanted} == wanted
+
+
+def test_a_configuration_that_a_swarm_would_not_survive_is_refused(host: Host) -> None:
+    host.check_output("docker swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1 2>&1 || true")
+    refused = host.run(
+        "rm -rf /tmp/stage; mkdir -p /tmp/stage/etc/docker; cp /etc/docker/daemon.json /tmp/stage/etc/docker; "
+        "/usr/local/lib/somos/check-dockerd /tmp/stage"
+    )
+    host.run("docker swarm leave --force")
+    accepted = host.run("/usr/local/lib/somos/check-dockerd /tmp/stage; rm -rf /tmp/stage")
+    assert accepted.rc == 0
+    assert "error" in refused.stderr or "set docker_swarm to true" in refused.stderr

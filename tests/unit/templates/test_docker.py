@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -68,8 +69,53 @@ def test_releases_of_dockers_repository_are_held() -> None:
     assert "Package: docker-compose-plugin\nPin: version 2.*\n" in pins
 
 
-def test_the_distributions_packages_need_no_pins() -> None:
-    assert PINS not in render_role("docker", {"docker_source": "distribution"})
+def test_the_distributions_packages_are_held_at_the_release_that_is_installed() -> None:
+    given = {"docker_source": "distribution"}
+    assert "Pin:" not in render_role("docker", given)[PINS], "nothing is installed yet"
+    here = installed(docker_io="29.1.3-0ubuntu1~24.04.1")
+    here["__docker_dpkg"]["stdout"] = here["__docker_dpkg"]["stdout"].replace(
+        "]", ', {"name": "docker-compose-v2", "status": "installed", "version": "2.40.3+ds1-0ubuntu1"}]'
+    )
+    pins = render_role("docker", given | here)[PINS]
+    assert "Package: docker.io docker-cli\nPin: version 29.1.*\n" in pins
+    assert "Package: docker-compose docker-compose-v2\nPin: version 2.*\n" in pins
+    assert "docker-ce" not in pins
+
+
+def test_the_distributions_engine_is_held_where_it_is_told_to_be() -> None:
+    given = {"docker_source": "distribution", "docker_distribution_version": "28.2"}
+    assert "Pin: version 28.2.*\n" in render_role("docker", given | installed(docker_io="29.1.3-0"))[PINS]
+
+
+def test_live_restore_is_for_engines_outside_of_swarms() -> None:
+    assert (daemon()["live-restore"], daemon(docker_swarm=True)["live-restore"]) == (True, False)
+
+
+def test_containers_of_the_default_bridge_are_kept_apart_and_nobody_gains_privileges() -> None:
+    given = daemon()
+    assert (given["icc"], given["no-new-privileges"], given["userland-proxy"]) == (False, True, True)
+
+
+def test_the_removal_of_images_is_told_what_to_keep() -> None:
+    files = render_role("docker", {"somos_root": "/srv/somos", "docker_prune_min_age_hours": 24})
+    assert json.loads(files["etc/somos/docker-prune.json"]) == {
+        "keep": [],
+        "min_age_hours": 24,
+        "projects": ["/srv/somos"],
+        "releases": ["/srv/somos/releases/*"],
+    }
+
+
+def test_the_timer_is_weekly_late_and_catches_up() -> None:
+    timer = render_role("docker")["etc/systemd/system/somos-docker-prune.timer"]
+    assert {"OnCalendar=Sun *-*-* 04:30:00", "RandomizedDelaySec=1h", "Persistent=true"} <= set(timer.splitlines())
+
+
+def test_a_changed_service_changes_the_timer_so_that_systemd_reads_it() -> None:
+    files = render_role("docker")
+    assert re.search(
+        r"^# With service [0-9a-f]{64}:", files["etc/systemd/system/somos-docker-prune.timer"], re.MULTILINE
+    )
 
 
 def test_compose_is_one_that_the_collection_at_hand_can_drive() -> None:
