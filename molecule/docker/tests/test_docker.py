@@ -65,15 +65,3 @@ def test_what_benchmarks_say_of_the_engines_files(host: Host) -> None:
     unit = host.check_output("systemctl show --property=FragmentPath --value docker.service")
     wanted |= {unit: "root:root 644"}
     assert {path: host.check_output("stat -Lc '%%U:%%G %%a' %s", path) for path in wanted} == wanted
-
-
-def test_a_configuration_that_a_swarm_would_not_survive_is_refused(host: Host) -> None:
-    host.check_output("docker swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1 2>&1 || true")
-    refused = host.run(
-        "rm -rf /tmp/stage; mkdir -p /tmp/stage/etc/docker; cp /etc/docker/daemon.json /tmp/stage/etc/docker; "
-        "/usr/local/lib/somos/check-dockerd /tmp/stage"
-    )
-    host.run("docker swarm leave --force")
-    accepted = host.run("/usr/local/lib/somos/check-dockerd /tmp/stage; rm -rf /tmp/stage")
-    assert accepted.rc == 0
-    assert "error" in refused.stderr or "set docker_swarm to true" in refused.stderr

@@ -38,6 +38,7 @@ def server(host: Host) -> Iterator[Host]:
     host.check_output("echo 3333333 > /opt/somos/releases/current; echo 2222222 > /opt/somos/releases/previous")
     host.check_output("printf %s > /opt/somos/compose.yml", COMPOSE)
     yield host
+    host.run("cp -p /run/docker-prune.json /etc/somos/")
     host.run("docker rm idle; docker image prune --all --force; rm -rf /opt/somos /run/image")
 
 
@@ -51,19 +52,14 @@ def test_young_images_stay_whether_they_are_needed_or_not(server: Host) -> None:
 
 
 def test_a_dry_run_removes_nothing(server: Host) -> None:
-    said = server.check_output(f"{PRUNE} --dry-run --min-age-hours 0")
-    assert [line for line in said.splitlines() if line.startswith("would")] == [
-        f"would remove {name}" for name in sorted(OLD)
-    ] or ({line for line in said.splitlines() if line.startswith("would")} == {f"would remove {name}" for name in OLD})
+    said = server.check_output(f"{PRUNE} --dry-run --min-age-hours 0").splitlines()
+    assert {line for line in said if line.startswith("would")} == {f"would remove {name}" for name in OLD}
     assert images(server) == {*NEEDED, *OLD}
 
 
 def test_what_nothing_needs_goes_and_a_release_that_may_come_back_stays(server: Host) -> None:
     # The service itself, with everything that it may not do, and an age that lets images of today go.
-    server.check_output(
-        'sed -i \'s/"min_age_hours": [0-9]*/"min_age_hours": 0/; s/"keep": \\[\\]/"keep": ["somos-test\\/keep:*"]/\' '
-        "/etc/somos/docker-prune.json"
-    )
+    server.check_output("cp -p /etc/somos/docker-prune.json /run/ && sed -i s/168/0/ /etc/somos/docker-prune.json")
     server.check_output("systemctl start somos-docker-prune.service")
     assert images(server) == set(NEEDED)
 
