@@ -89,7 +89,8 @@ def test_host_keys_are_long_and_no_nist_curve_is_offered(ssh: Ssh, effective: se
 
 def test_small_groups_are_gone_and_modes_are_tight(ssh: Ssh) -> None:
     assert ssh("deploy", 2222, r"awk '!/^#/ && $5 < 3071' /etc/ssh/moduli").stdout == ""
-    modes = ssh("deploy", 2222, "sudo sh -c 'stat -c %a /etc/ssh/ssh_host_*_key /etc/ssh/sshd_config /etc/ssh/*.d/*'")
+    private = "/etc/ssh/ssh_host_*_key /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*"
+    modes = ssh("deploy", 2222, f"sudo sh -c 'stat -c %a {private}'")
     assert set(modes.stdout.split()) == {"600"}
 
 
