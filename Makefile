@@ -5,7 +5,7 @@ ROLE ?= $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule world torture bench docs changelog requirements demo-clean clean
+.PHONY: help demo test lint unit molecule world torture audit bench docs changelog requirements demo-clean clean
 
 VENV := .venv/.installed
 LINK := .ansible/collections/ansible_collections/somos/infra
@@ -45,6 +45,9 @@ world: $(VENV)
 
 torture: $(VENV) $(LINK) world  ## Runs killed at random moments: long
 	pytest tests/torture -q -s
+
+audit: $(VENV) $(LINK) world  ## Converged servers, measured with independent instruments; AUDIT="--help" tells more
+	$(BIN)/python -m tests.audit $(AUDIT)
 
 bench: $(VENV) $(LINK)  ## Measured claims, as ratios
 	set -e; for benchmark in tests/bench/bench_*.py; do $(BIN)/python $$benchmark; done

@@ -46,6 +46,7 @@ IMAGES = {
         Image("host:bookworm", "host", "bookworm"),
         Image("host:debian12", "host-debian12", "host:bookworm"),
         Image("outside", "outside", "seaweedfs"),
+        Image("auditor", "auditor", "trixie"),
         Image("postgres", "postgres", "trixie", pushed=True),
         Image("redis", "redis", "trixie", pushed=True),
         Image("qdrant", "qdrant", "trixie", pushed=True),
