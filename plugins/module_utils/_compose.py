@@ -30,7 +30,7 @@ class Project:
 
     def compose(self, *arguments: str) -> tuple[int, str, str]:
         """Run ``docker compose``; returns the exit code and both outputs. Raises nothing."""
-        return self._docker("compose", "--project-directory", str(self.directory), *arguments)
+        return self.docker("compose", "--project-directory", str(self.directory), *arguments)
 
     def containers(self, service: str) -> dict[str, str]:
         """Ids of the running containers of *service*, each with the time it was started (RFC 3339, UTC)."""
@@ -40,16 +40,17 @@ class Project:
         ids = out.split()
         if not ids:
             return {}
-        code, out, err = self._docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", *ids)
+        code, out, err = self.docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", *ids)
         if code:
             self.module.fail_json(msg=f"Inspecting the containers of {service} failed: {err.strip()}")
         return dict(line.split(maxsplit=1) for line in out.splitlines() if line.strip())
 
     def execute(self, container: str, command: list[str]) -> tuple[int, str, str]:
         """Run *command* inside the container with that id."""
-        return self._docker("exec", container, *command)
+        return self.docker("exec", container, *command)
 
-    def _docker(self, *arguments: str) -> tuple[int, str, str]:
+    def docker(self, *arguments: str) -> tuple[int, str, str]:
+        """Run ``docker`` in the project's directory, as :meth:`compose` does."""
         docker = self.module.get_bin_path("docker")
         if docker is None:
             return 127, "", "the docker command is not installed"

@@ -37,7 +37,7 @@ class Audited:
         tests_host("down", self.name)
         tests_host("up", self.name, "--image", self.image, "--ip", self.address)
         # Before the roles run, as a rented server has its address from the start.
-        self.run("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0")
+        self.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0")
         self.run(f"ip -6 address replace {self.address_v6}/64 dev eth0 nodad")
 
     def converge(self) -> None:

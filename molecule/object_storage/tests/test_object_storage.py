@@ -185,3 +185,9 @@ def test_the_memory_limit_is_in_force(host: Any) -> None:
     files = "/sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
     assert int(limit) > 0
     assert host.check_output(f"{COMPOSE} exec -T object-storage sh -c 'cat {files} 2>/dev/null || true'") == limit
+
+
+def test_the_container_cannot_change_itself_nor_run_what_it_wrote(host: Any) -> None:
+    assert host.run(f"{COMPOSE} exec -T object-storage grep -q ' / overlay ro,' /proc/mounts").rc == 0
+    assert host.run(f"{COMPOSE} exec -T object-storage cp /bin/true /tmp/true").rc == 0
+    assert host.run(f"{COMPOSE} exec -T object-storage /tmp/true").rc != 0

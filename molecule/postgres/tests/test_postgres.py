@@ -123,6 +123,12 @@ def test_the_container_runs_without_privileges(host: Any) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+def test_the_container_cannot_change_itself_nor_run_what_it_wrote(host: Any) -> None:
+    assert host.run(f"{COMPOSE} exec -T postgres grep -q ' / overlay ro,' /proc/mounts").rc == 0
+    assert host.run(f"{COMPOSE} exec -T postgres cp /bin/true /tmp/true").rc == 0
+    assert host.run(f"{COMPOSE} exec -T postgres /tmp/true").rc != 0
+
+
 def test_data_survives_a_new_container(host: Any) -> None:
     sql(host, "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
     host.check_output(f"{COMPOSE} up --detach --wait --force-recreate postgres 2>&1")

@@ -127,6 +127,12 @@ def test_the_memory_limit_is_in_force(host: Any) -> None:
     assert host.check_output(f"{COMPOSE} exec -T qdrant bash -c 'cat {files} 2>/dev/null || true'") == limit
 
 
+def test_the_container_cannot_change_itself_nor_run_what_it_wrote(host: Any) -> None:
+    assert host.run(f"{COMPOSE} exec -T qdrant grep -q ' / overlay ro,' /proc/mounts").rc == 0
+    assert host.run(f"{COMPOSE} exec -T qdrant cp /bin/true /tmp/true").rc == 0
+    assert host.run(f"{COMPOSE} exec -T qdrant /tmp/true").rc != 0
+
+
 def test_a_server_without_its_configuration_is_not_called_healthy(host: Any) -> None:
     image = host.check_output("docker inspect --format '{{.Config.Image}}' somos-qdrant-1")
     host.check_output(

@@ -106,6 +106,13 @@ def test_the_container_runs_without_privileges(host: Any, service: str) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+@both
+def test_the_container_cannot_change_itself_nor_run_what_it_wrote(host: Any, service: str) -> None:
+    assert host.run(f"{COMPOSE} exec -T {service} grep -q ' / overlay ro,' /proc/mounts").rc == 0
+    assert host.run(f"{COMPOSE} exec -T {service} cp /bin/true /tmp/true").rc == 0
+    assert host.run(f"{COMPOSE} exec -T {service} /tmp/true").rc != 0
+
+
 def test_the_broker_refuses_rather_than_evicts_and_logs_every_write(host: Any) -> None:
     assert setting(host, "redis", "maxmemory-policy") == "noeviction"
     assert setting(host, "redis", "appendonly") == "yes"
@@ -143,10 +150,23 @@ def test_a_rotated_password_is_in_force_after_the_next_run_for_that_server_only(
     assert container(host, "redis")["Id"] == broker
 
 
-def converge(variables: dict[str, Any]) -> None:
-    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/shared/converge.yml"]
+def test_a_secret_s_mode_and_a_fragment_changed_by_hand_are_put_right_and_shown(host: Any) -> None:
+    secret, fragment = "/opt/somos/secrets/redis/password", "/opt/somos/compose.d/redis.yml"
+    started = host.check_output("docker inspect --format '{{.State.StartedAt}}' somos-redis-1")
+    host.check_output(f"chmod 0444 {secret} && sed -i 's/read_only: true/read_only: false/' {fragment}")
+    shown = converge({}, "--diff")
+    assert "0444" in shown and "0400" in shown
+    assert "-    read_only: false" in shown and "+    read_only: true" in shown
+    assert password(host, "redis") not in shown
+    assert host.file(secret).mode == 0o400
+    assert host.check_output("docker inspect --format '{{.State.StartedAt}}' somos-redis-1") == started
+
+
+def converge(variables: dict[str, Any], *words: str) -> str:
+    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/shared/converge.yml", *words]
     environment = os.environ | {"MOLECULE_SCENARIO_NAME": "redis"}
     run = subprocess.run(
         [*command, "-e", json.dumps(variables)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout[-3000:]
+    return run.stdout

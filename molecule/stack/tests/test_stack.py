@@ -46,6 +46,23 @@ def test_bridges_carry_the_names_that_firewall_rules_rely_on(host: Any) -> None:
     assert host.interface("br-somos-egress").exists
 
 
+def test_what_was_changed_by_hand_is_put_right_and_shown(host: Any) -> None:
+    before = inner(host)
+    host.check_output("echo '# by hand' >> /opt/somos/compose.d/stack.yml && chmod 0666 /opt/somos/.env")
+    host.check_output("docker update --memory 96m --memory-swap 192m somos-inner-1")
+    host.check_output("docker network connect somos_egress somos-inner-1")
+    foreseen, done, again = (converge("{}", *words) for words in (["--check", "--diff"], ["--diff"], ["--diff"]))
+    for run in (foreseen, done):
+        assert run.returncode == 0, run.stdout[-3000:]
+        for shown in ("-# by hand", "0666", str(96 << 20), str(64 << 20), "-        - somos_egress"):
+            assert shown in run.stdout, shown
+    assert "changed=0" in again.stdout, again.stdout[-3000:]
+    assert "by hand" not in host.file("/opt/somos/compose.d/stack.yml").content_string
+    assert host.file("/opt/somos/.env").mode == 0o644
+    # Without a restart: what was put back is not worth an outage.
+    assert inner(host) == before
+
+
 def test_what_memory_does_not_carry_is_refused_before_it_starts(host: Any) -> None:
     run = converge('{"stub_fragments": ["stub", "greedy"]}')
     assert run.returncode != 0
@@ -62,6 +79,14 @@ def test_a_service_that_does_not_come_up_is_named(host: Any) -> None:
     assert "sickly" not in host.check_output("docker ps --all --format '{{.Names}}'")
 
 
-def converge(extra: str) -> subprocess.CompletedProcess[str]:
-    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/stack/converge.yml", "-e", extra]
+def inner(host: Any) -> str:
+    """When it was started, and what of it can be changed while it runs."""
+    form = (
+        "{{.State.StartedAt}} {{.HostConfig.Memory}} {{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    )
+    return str(host.check_output("docker inspect --format %s somos-inner-1", form))
+
+
+def converge(extra: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/stack/converge.yml", "-e", extra, *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -25,6 +25,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "storage": ("multi", "somos-storage", {}),
 }
 NETWORKS = {"edge", "internal", "egress"}
+# Silo's image makes its volume root's: the server is root without any capability.
+ROOT_WAIVED = {(case, "object-storage") for case in ("one server", "storage")}
 OPEN_TO_ALL = {("nginx", "80"), ("nginx", "443")}
 WIRING = yaml.safe_load((ROOT / "playbooks" / "vars" / "wiring.yml").read_text())
 PLACEMENT: dict[str, str] = WIRING["somos_placement"]
@@ -216,6 +218,29 @@ def test_privileges_are_dropped(service: Service) -> None:
     assert service.model["cap_drop"] == ["ALL"], service.name
     for key in ("privileged", "network_mode", "pid", "ipc", "userns_mode"):
         assert key not in service.model, f"{service.name} sets {key}"
+
+
+@every_service
+def test_its_user_is_stated_and_not_root(service: Service) -> None:
+    """Images change their default, and some start as root to become another user later."""
+    user = str(service.model["user"]).partition(":")[0]
+    assert user.isdigit(), service.name
+    assert user != "0" or (service.case, service.name) in ROOT_WAIVED, service.name
+
+
+@every_service
+def test_root_file_system_is_read_only_and_no_program_runs_from_memory(service: Service) -> None:
+    assert service.model["read_only"] is True, service.name
+    for mount in service.model["tmpfs"]:
+        path, _, options = mount.partition(":")
+        # Docker adds noexec, nosuid and nodev unless it is told the opposite; without a size it is half the memory.
+        assert path.startswith("/") and "size=" in options, f"{service.name} mounts {mount}"
+        assert not {"exec", "suid", "dev"} & set(options.split(",")), f"{service.name} mounts {mount}"
+
+
+@every_service
+def test_weight_on_a_busy_processor_is_stated(service: Service) -> None:
+    assert 2 <= service.model["cpu_shares"] <= 4096, service.name
 
 
 @every_service

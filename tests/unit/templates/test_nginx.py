@@ -112,7 +112,7 @@ def test_the_certificate_s_key_and_the_passwords_are_secret_files() -> None:
     pem = {"fullchain": "-----CERT-----\n", "privkey": "-----KEY-----\n"}
     files = render_files("nginx", {"nginx_certificate": pem, "nginx_htpasswd": ["operator:hash"]})
     key, passwords = files["nginx-certs/privkey.pem"], files["nginx/htpasswd"]
-    assert (key.text, key.mode, key.secret) == ("-----KEY-----\n", "0400", True)
+    assert (key.text, key.owner, key.mode, key.secret) == ("-----KEY-----\n", "101", "0400", True)
     assert (passwords.owner, passwords.mode, passwords.secret) == ("101", "0400", True)
 
 
@@ -131,4 +131,5 @@ def test_logs_are_rotated_where_they_are_written() -> None:
     files = render_role("nginx", {"nginx_log_directory": "/srv/logs", "nginx_log_days": 3})
     rotation = files["etc/logrotate.d/somos-nginx"]
     assert "/srv/logs/*.log {" in rotation and "rotate 3" in rotation
+    assert "-m 0640 /dev/null /srv/logs/$log.log" in rotation
     assert "/srv/logs:/var/log/nginx" in files["compose.d/nginx.yml"]
