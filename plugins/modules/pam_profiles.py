@@ -14,6 +14,8 @@ description:
   - Enables profiles that lie in C(/usr/share/pam-configs) with Debian's own C(pam-auth-update).
   - It looks at the stacks themselves, C(/etc/pam.d/common-*). A run that was cut off after a profile had been written
     therefore enables it at the next run, and so does one that finds the stacks changed.
+  - Other changes that were made to the stacks by hand stay, unless they stand in the way. Then the stacks are made anew,
+    with a warning, and the old ones are kept as C(/etc/pam.d/common-*.pam-old).
 options:
   profiles:
     description: Names of profiles.
@@ -80,12 +82,15 @@ def main() -> None:
     before = lacks()
     if before and not module.check_mode:
         module.run_command(["pam-auth-update", "--package", "--enable", *names], check_rc=True)
+        if lacks():
+            # It leaves alone what was changed by hand, and what is protected must not be.
+            module.run_command(["pam-auth-update", "--force", "--package", "--enable", *names], check_rc=True)
+            module.warn("/etc/pam.d/common-* had been changed by hand and were made anew; the old ones end in .pam-old.")
         still = lacks()
         if still:
             module.fail_json(
-                msg=f"pam-auth-update leaves the stacks of PAM without {'; '.join(still)}, because somebody has changed "
-                "/etc/pam.d/common-* by hand. Nobody is locked out. Compare them with their last state, then have them "
-                "made anew with `pam-auth-update --force`, and run again."
+                msg=f"pam-auth-update leaves the stacks of PAM without {'; '.join(still)}. Nobody is locked out. Look at "
+                "/etc/pam.d/common-* and at what `pam-auth-update --force` says, then run again."
             )
     module.exit_json(
         changed=bool(before or unknown),

@@ -85,3 +85,15 @@ def test_a_value_the_kernel_does_not_take_fails_and_is_named(kernel: Path, monke
     monkeypatch.setattr(Path, "write_text", _fail_with(errno.EINVAL))
     with pytest.raises(ValueError, match=r"vm\.swappiness = many"):
         write({"vm.swappiness": "many"}, kernel)
+
+
+def test_a_star_is_every_interface_without_a_setting_of_its_own(kernel: Path) -> None:
+    for name in ("all", "eth0.100", "eth1"):
+        path = kernel / "net/ipv4/conf" / name / "send_redirects"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1\n")
+    wanted = {"net.ipv4.conf.all.send_redirects": 1, "net.ipv4.conf.*.send_redirects": 0}
+    assert compare(wanted, kernel).after == {
+        "net/ipv4/conf/eth0.100/send_redirects": "0",
+        "net/ipv4/conf/eth1/send_redirects": "0",
+    }
