@@ -35,6 +35,4 @@ def _put(lines: list[str], matches: Callable[[str], Any], wanted: str) -> list[s
         return [*lines, wanted]
     place = (active or found)[0]
     superfluous = set(active[1:])
-    return [
-        wanted if index == place else line for index, line in enumerate(lines) if index not in superfluous
-    ]
+    return [wanted if index == place else line for index, line in enumerate(lines) if index not in superfluous]

@@ -64,7 +64,7 @@ def main() -> None:
     try:
         limits = {pattern: int(str(mode), 8) for pattern, mode in module.params["limits"].items()}
     except ValueError as error:
-        module.fail_json(msg=f"limits: a mode is a quoted octal string, such as \"0640\" ({error})")
+        module.fail_json(msg=f'limits: a mode is a quoted octal string, such as "0640" ({error})')
     changes = list(too_wide(Path(module.params["root"]), limits))
     if not module.check_mode:
         for change in changes:

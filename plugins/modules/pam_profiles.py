@@ -85,7 +85,9 @@ def main() -> None:
         if lacks():
             # It leaves alone what was changed by hand, and what is protected must not be.
             module.run_command(["pam-auth-update", "--force", "--package", "--enable", *names], check_rc=True)
-            module.warn("/etc/pam.d/common-* had been changed by hand and were made anew; the old ones end in .pam-old.")
+            module.warn(
+                "/etc/pam.d/common-* had been changed by hand and were made anew; the old ones end in .pam-old."
+            )
         still = lacks()
         if still:
             module.fail_json(

@@ -150,10 +150,14 @@ def test_a_container_gets_no_swap_unit_and_no_audit() -> None:
 
 
 def test_a_server_is_audited_on_both_sides_of_its_processor() -> None:
-    rules = active(files(**facts(virtualization_tech_guest=["kvm"], architecture="x86_64"))["etc/audit/rules.d/60-somos.rules"])
+    rules = active(
+        files(**facts(virtualization_tech_guest=["kvm"], architecture="x86_64"))["etc/audit/rules.d/60-somos.rules"]
+    )
     assert sum("arch=b64" in rule for rule in rules) == sum("arch=b32" in rule for rule in rules) > 10
     assert "-w /etc/sudoers -p wa -k scope" in rules
-    arm = active(files(**facts(virtualization_tech_guest=[], architecture="aarch64"))["etc/audit/rules.d/60-somos.rules"])
+    arm = active(
+        files(**facts(virtualization_tech_guest=[], architecture="aarch64"))["etc/audit/rules.d/60-somos.rules"]
+    )
     assert not [rule for rule in arm if "b32" in rule]
 
 

@@ -13,7 +13,7 @@ from ansible_collections.somos.infra.plugins.module_utils._authorized_keys impor
 )
 
 OLD = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBcNYRtwHVXLpMaKl4pK6YCrnYYVFZxg6MSgcqaXHnLJ old"
-NEW = 'restrict,pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEbSvGGqGQDqxJQbBEbhvFgFJ8xXTyl9hIk2nRkm0v4z new'
+NEW = "restrict,pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEbSvGGqGQDqxJQbBEbhvFgFJ8xXTyl9hIk2nRkm0v4z new"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7v1hC5yVZxLqo0a3mJ7m8L1oWZf7m3l8kq8m1rXk2p other"
 
 
