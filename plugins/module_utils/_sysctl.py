@@ -58,7 +58,7 @@ def compare(settings: Mapping[str, Any], root: Path) -> Comparison:
 
 
 def _expanded(settings: Mapping[str, Any], root: Path) -> Iterator[tuple[str, Any]]:
-    """A star, as in `net.ipv4.conf.*.send_redirects`, is every interface that is there now and has no setting of its own."""
+    """A star, as in `net.ipv4.conf.*.send_redirects`, is every interface that is there without a setting of its own."""
     for key, value in sorted(settings.items()):
         if "*" not in key:
             yield key, value

@@ -140,7 +140,7 @@ def main() -> None:
             )
         after = "".join(f"{line}\n" for line in lines)
         shut = _closed(path.parent, user, 0o700) and _closed(path, user, 0o600)
-        if before == after and (shut or not path.exists() and not lines):
+        if before == after and (shut or (not path.exists() and not lines)):
             continue
         diffs.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
         if not module.check_mode:

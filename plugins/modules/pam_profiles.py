@@ -14,8 +14,8 @@ description:
   - Enables profiles that lie in C(/usr/share/pam-configs) with Debian's own C(pam-auth-update).
   - It looks at the stacks themselves, C(/etc/pam.d/common-*). A run that was cut off after a profile had been written
     therefore enables it at the next run, and so does one that finds the stacks changed.
-  - Other changes that were made to the stacks by hand stay, unless they stand in the way. Then the stacks are made anew,
-    with a warning, and the old ones are kept as C(/etc/pam.d/common-*.pam-old).
+  - Other changes that were made to the stacks by hand stay, unless they stand in the way. Then the stacks are made
+    anew, with a warning, and the old ones are kept as C(/etc/pam.d/common-*.pam-old).
 options:
   profiles:
     description: Names of profiles.
@@ -91,8 +91,8 @@ def main() -> None:
         still = lacks()
         if still:
             module.fail_json(
-                msg=f"pam-auth-update leaves the stacks of PAM without {'; '.join(still)}. Nobody is locked out. Look at "
-                "/etc/pam.d/common-* and at what `pam-auth-update --force` says, then run again."
+                msg=f"pam-auth-update leaves the stacks of PAM without {'; '.join(still)}. Nobody is locked out. Look "
+                "at /etc/pam.d/common-* and at what `pam-auth-update --force` says, then run again."
             )
     module.exit_json(
         changed=bool(before or unknown),

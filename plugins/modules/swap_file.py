@@ -11,8 +11,8 @@ short_description: Keep a file that can be swapped to
 version_added: 0.1.0
 author: Somos Infra maintainers (@somos-infra)
 description:
-  - Makes the file, of zeros and without holes, under another name, and gives it its name when it is complete. A run that
-    was cut off therefore leaves nothing that passes for a swap file.
+  - Makes the file, of zeros and without holes, under another name, and gives it its name when it is complete. A run
+    that was cut off therefore leaves nothing that passes for a swap file.
   - Makes it anew when its size is to change, if what lies in it fits into memory meanwhile.
   - Does not swap to it; that is the work of a unit of systemd.
 options:
@@ -101,8 +101,8 @@ def _make(module: AnsibleModule, path: Path, size_mb: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < (size_mb + 1024) * MIB:
         module.fail_json(
-            msg=f"{path} of {size_mb} MiB would leave less than 1 GiB on the disk, of which {free // MIB} MiB are free. "
-            "Choose a smaller size, 0 for none, or another place."
+            msg=f"{path} of {size_mb} MiB would leave less than 1 GiB on the disk, of which {free // MIB} MiB are "
+            "free. Choose a smaller size, 0 for none, or another place."
         )
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)

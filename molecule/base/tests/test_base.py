@@ -103,11 +103,7 @@ def test_security_updates_and_only_they_come_by_themselves(host: Host) -> None:
     assert f"origin=Debian,codename={release}-security,label=Debian-Security" in text
     refused = [line for line in text.splitlines() if "Marking not allowed" in line]
     assert not [line for line in refused if "Debian-Security" in line]
-    assert [
-        line
-        for line in refused
-        if f"n:'{release}'" in line or f"n={release}" in line or f"a={release}" in line or release in line
-    ]
+    assert [line for line in refused if release in line]
 
 
 def test_the_engine_waits_for_a_person(host: Host) -> None:

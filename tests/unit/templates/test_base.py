@@ -149,16 +149,16 @@ def test_a_container_gets_no_swap_unit_and_no_audit() -> None:
     assert not [path for path in in_container if "swapfile" in path or "audit" in path]
 
 
+def audit_rules(architecture: str) -> list[str]:
+    server = facts(virtualization_tech_guest=["kvm"], architecture=architecture)
+    return active(files(**server)["etc/audit/rules.d/60-somos.rules"])
+
+
 def test_a_server_is_audited_on_both_sides_of_its_processor() -> None:
-    rules = active(
-        files(**facts(virtualization_tech_guest=["kvm"], architecture="x86_64"))["etc/audit/rules.d/60-somos.rules"]
-    )
+    rules = audit_rules("x86_64")
     assert sum("arch=b64" in rule for rule in rules) == sum("arch=b32" in rule for rule in rules) > 10
     assert "-w /etc/sudoers -p wa -k scope" in rules
-    arm = active(
-        files(**facts(virtualization_tech_guest=[], architecture="aarch64"))["etc/audit/rules.d/60-somos.rules"]
-    )
-    assert not [rule for rule in arm if "b32" in rule]
+    assert not [rule for rule in audit_rules("aarch64") if "b32" in rule]
 
 
 def test_swap_is_a_unit_where_the_file_can_be_used() -> None:

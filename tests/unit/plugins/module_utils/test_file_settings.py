@@ -40,7 +40,10 @@ SU = {
 
 
 def test_a_line_is_put_where_the_file_suggests_it() -> None:
-    before = "auth sufficient pam_rootok.so\n# auth       required   pam_wheel.so\n# auth required pam_wheel.so deny group=nosu\n"
+    before = (
+        "auth sufficient pam_rootok.so\n# auth       required   pam_wheel.so\n"
+        "# auth required pam_wheel.so deny group=nosu\n"
+    )
     after = edit(before, SU)
     assert after.splitlines()[1] == "auth required pam_wheel.so use_uid group=sugroup"
     assert after.splitlines()[2] == "# auth required pam_wheel.so deny group=nosu"

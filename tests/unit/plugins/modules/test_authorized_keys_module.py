@@ -24,9 +24,8 @@ class Server:
         self.home, self.keys = home, home / ".ssh/authorized_keys"
 
     def came_in_with(self, line: str | None) -> None:
-        entry = (
-            f"Accepted publickey for root from 10.0.0.9 port 40001 ssh2: ED25519 {fingerprint(body(line or '') or '')}"
-        )
+        seen = fingerprint(body(line or "") or "")
+        entry = f"Accepted publickey for root from 10.0.0.9 port 40001 ssh2: ED25519 {seen}"
         journal = self.home / "bin/journalctl"
         journal.write_text(f"#!/bin/sh\necho '{entry if line else 'nothing'}'\n")
         journal.chmod(0o755)
