@@ -30,7 +30,7 @@ def test_the_key_that_nobody_listed_is_gone(host: Host) -> None:
 
 
 def test_permissions_and_defaults_are_right_again(host: Host) -> None:
-    assert host.file("/etc/cron.d").mode == 0o700
+    assert host.file("/root/.bashrc").mode == 0o640
     assert host.file("/etc/sudoers.d").mode == 0o750
     assert "\nUMASK\t027\n" in host.file("/etc/login.defs").content_string
 

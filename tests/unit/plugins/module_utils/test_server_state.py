@@ -21,7 +21,7 @@ def route(destination: str, length: str, flags: str) -> str:
 
 
 def test_members_of_a_group() -> None:
-    groups = "root:x:0:\nsomos-operators:x:990:bob,ana\nsomos-operators-old:x:991:eva\n"
+    groups = "root:x:0:\nsomos-operators-old:x:991:eva\nsomos-operators:x:990:bob,ana\n"
     assert members(groups, "somos-operators") == ["ana", "bob"]
     assert members(groups, "root") == members(groups, "nobody") == []
 
@@ -41,6 +41,7 @@ def test_a_default_route_that_a_router_announced_is_needed() -> None:
 
 def test_a_route_that_somebody_configured_is_not() -> None:
     assert not needs_router_advertisements(route(NOWHERE, "00", "00000003"))
+    assert not needs_router_advertisements(route(NOWHERE, "01", "00450003"))
     assert not needs_router_advertisements(route("2001" + "0" * 28, "40", "00440001"))
     assert not needs_router_advertisements("")
 

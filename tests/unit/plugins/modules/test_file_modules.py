@@ -42,14 +42,14 @@ def test_check_mode_changes_no_file(run_module: Run, defaults: Path) -> None:
 
 
 def test_permissions_are_taken_and_never_given(run_module: Run, tmp_path: Path) -> None:
-    for name, mode in {"wide": 0o755, "narrow": 0o400}.items():
+    for name, mode in {"wide": 0o715, "narrow": 0o400}.items():
         (tmp_path / name).touch()
         (tmp_path / name).chmod(mode)
     (tmp_path / "link").symlink_to("wide")
     limits = {"/wide": "0750", "/w*": "0700", "/narrow": "0640", "/link": "0000", "/absent": "0600"}
     result = run_module(file_modes, limits=limits, root=str(tmp_path))
     assert result["paths"] == [str(tmp_path / "wide")]
-    assert (tmp_path / "wide").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "wide").stat().st_mode & 0o777 == 0o710
     assert (tmp_path / "narrow").stat().st_mode & 0o777 == 0o400
     assert not run_module(file_modes, limits=limits, root=str(tmp_path))["changed"]
 
