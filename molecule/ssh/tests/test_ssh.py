@@ -98,3 +98,9 @@ def test_no_port_and_no_unix_socket_of_the_server_is_opened_for_the_client(ssh: 
     for where in ("127.0.0.1:4444", "/run/remote.sock"):
         refused = ssh("deploy", 2222, "true", "-oExitOnForwardFailure=yes", f"-R{where}:127.0.0.1:9")
         assert "remote port forwarding failed" in refused.stderr
+
+
+def test_a_machine_has_no_terminal_and_forwards_nothing(ssh: Ssh) -> None:
+    asked = "sudo /usr/sbin/sshd -T -C user=ci,host=a.invalid,addr=192.0.2.1"
+    assert {"permittty no", "allowtcpforwarding no"} <= set(ssh("deploy", 2222, asked).stdout.splitlines())
+    assert "permittty yes" in ssh("deploy", 2222, asked.replace("user=ci", "user=deploy")).stdout.splitlines()

@@ -64,3 +64,22 @@ def test_what_was_decided_before_the_drop_in_is_named(check: ModuleType) -> None
 
 def test_what_sshd_does_not_print_is_not_held_against_it(check: ModuleType) -> None:
     assert check.outvoted("DebianBanner no\n", "port 2222\n") == []
+
+
+LISTENING = "port 2222\nlistenaddress [::]:2222\nlistenaddress 0.0.0.0:2222\n"
+
+
+def test_it_listens_where_the_drop_in_says(check: ModuleType) -> None:
+    assert check.strays("Port 2222\nUsePAM yes\n", LISTENING) == ""
+    assert check.strays("Port 22\nPort 2222\n", LISTENING + "listenaddress 0.0.0.0:22\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("effective", "said"),
+    [
+        (LISTENING + "listenaddress 10.0.0.1:22\n", "sshd would listen on port 22, 2222 instead of 2222"),
+        ("port 2222\nlistenaddress 10.0.0.1:22\n", "sshd would listen on port 22 instead of 2222"),
+    ],
+)
+def test_an_address_that_brings_its_own_port_is_found(check: ModuleType, effective: str, said: str) -> None:
+    assert check.strays("Port 2222\n", effective) == said
