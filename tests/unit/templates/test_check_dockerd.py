@@ -49,3 +49,11 @@ def test_otherwise_the_engine_decides(tmp_path: Path, daemon: str, swarm: str) -
 def test_what_the_engine_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     refused = check(tmp_path, "{}", "echo inactive", "echo unknown option: colour >&2; exit 1")
     assert (refused.returncode, refused.stderr) == (1, "unknown option: colour\n")
+
+
+def test_an_engine_that_is_too_old_to_judge_is_given_the_benefit(tmp_path: Path) -> None:
+    old = "echo unknown flag: --validate >&2; exit 125"
+    assert check(tmp_path / "a", "{}", "echo inactive", old).returncode == 0
+    refused = check(tmp_path / "b", '{"live-restore": true}', "echo active", old)
+    assert "part of a swarm" in refused.stderr
+    assert check(tmp_path / "c", "{not json", "echo inactive", old).returncode != 0
