@@ -88,6 +88,27 @@ def test_an_s3_site_has_the_s3_snippet_and_its_own_limit() -> None:
     assert "client_max_body_size 0;" in text
 
 
+def test_a_banned_address_is_denied_before_any_location_and_no_ban_file_has_to_be_there() -> None:
+    files = render_role("nginx", {"nginx_sites": [site({"path": "/", "upstream": "web"})]})
+    assert block(files["nginx/nginx.conf"], "map $remote_addr $denied") == ['default "";', "include deny/*.map;"]
+    assert "if ($denied) {\n        return 403;" in files["nginx/conf.d/sites.conf"]
+
+
+def test_who_the_visitor_is_is_believed_from_the_cdn_alone() -> None:
+    def real_ip(**overrides: Any) -> list[str]:
+        lines = render_role("nginx", overrides)["nginx/snippets/real_ip.conf"].splitlines()
+        return [line for line in lines if line and not line.startswith("#")]
+
+    assert real_ip(nginx_client_networks=["173.245.48.0/20"]) == []
+    assert real_ip(
+        nginx_client_networks=["173.245.48.0/20", "2400:cb00::/32"], nginx_real_ip_header="CF-Connecting-IP"
+    ) == [
+        "real_ip_header CF-Connecting-IP;",
+        "set_real_ip_from 173.245.48.0/20;",
+        "set_real_ip_from 2400:cb00::/32;",
+    ]
+
+
 def test_strict_transport_security_says_more_only_when_asked() -> None:
     def promise(**overrides: Any) -> str:
         headers = render_role("nginx", overrides)["nginx/snippets/headers.conf"]
