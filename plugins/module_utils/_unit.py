@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "DropInPaths")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class Unit:
     stale: bool
 
     @classmethod
-    def parse(cls, name: str, text: str) -> Unit:
-        """Read the output of `systemctl show --property=…`."""
+    def parse(cls, name: str, text: str, drop_ins: Sequence[str] = ()) -> Unit:
+        """Read the output of `systemctl show --property=…`; `drop_ins` are the unit's on disk.
+
+        systemd 252 does not notice the first drop-in of a unit by itself.
+        """
         values: Mapping[str, str] = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         return cls(
             name=name,
@@ -32,7 +35,8 @@ class Unit:
             active=values.get("ActiveState") in ("active", "reloading"),
             # "static", "generated" and the like start by other means; there is nothing to enable.
             enabled=values.get("UnitFileState") not in ("disabled", ""),
-            stale=values.get("NeedDaemonReload") == "yes",
+            stale=values.get("NeedDaemonReload") == "yes"
+            or not set(drop_ins) <= set(values.get("DropInPaths", "").split()),
         )
 
 

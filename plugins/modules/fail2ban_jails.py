@@ -138,9 +138,12 @@ def main() -> None:
         reloaded = server.ask("reload")[1]
         absent = server.wait(jails, module.params["timeout_s"])
         if absent:
-            _, log, _ = module.run_command(["tail", "-n", "20", "/var/log/fail2ban.log"])
+            # What keeps the server itself from starting is in the journal, the rest in its log.
+            _, log, _ = module.run_command(["journalctl", "--unit=fail2ban", "--lines=8", "--no-pager", "--output=cat"])
+            log += module.run_command(["tail", "--lines=12", "/var/log/fail2ban.log"])[1]
+            names = ", ".join(absent)
             module.fail_json(
-                msg=f"fail2ban does not run the jail {', '.join(absent)}: {reloaded.strip()}\nIts log ends with:\n{log}"
+                msg=f"fail2ban does not run the jail {names}: {reloaded.strip()}\nIts logs end with:\n{log}"
             )
 
     running = [name for name in jails if name not in absent]

@@ -74,11 +74,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.somos.infra.plugins.module_utils._unit import PROPERTIES, Unit, plan
 
+SYSTEM = Path("/etc/systemd/system")
+
 
 def _ask(module: AnsibleModule, name: str) -> Unit:
     # Not checked: where systemd does not run, the answer is empty, which means "not installed".
     _, text, _ = module.run_command(["systemctl", "show", f"--property={','.join(PROPERTIES)}", name])
-    return Unit.parse(name, text)
+    drop_ins = [str(path) for path in (SYSTEM / f"{name}.d").glob("*.conf")]
+    return Unit.parse(name, text, drop_ins)
 
 
 def _run(module: AnsibleModule, command: list[str], unit: str) -> None:

@@ -59,6 +59,12 @@ def test_systemds_answer_is_understood() -> None:
     assert not Unit.parse("docker.service", "").installed
 
 
+def test_a_drop_in_that_systemd_has_not_seen_is_stale() -> None:
+    answer = "LoadState=loaded\nActiveState=active\nNeedDaemonReload=no\nDropInPaths=/a.conf /b.conf\n"
+    assert not Unit.parse("ssh.service", answer, ["/a.conf"]).stale
+    assert Unit.parse("ssh.service", answer, ["/a.conf", "/c.conf"]).stale
+
+
 @pytest.mark.parametrize("state", ["static", "generated", "alias", "indirect", "enabled-runtime"])
 def test_a_unit_that_starts_by_other_means_is_not_enabled(state: str) -> None:
     assert Unit.parse("x.service", f"LoadState=loaded\nUnitFileState={state}\n").enabled

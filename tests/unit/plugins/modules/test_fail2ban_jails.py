@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.somos.infra.plugins.modules import fail2ban_jails
-from tests.unit.plugins.conftest import Run
 
+Run = Callable[..., dict[str, Any]]
 CLIENT = """#!/bin/sh
 cd "${0%/*}"
 case "$1 $3" in
