@@ -168,6 +168,7 @@ unproven:
   type: bool
 """
 
+import os
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
@@ -214,7 +215,9 @@ ARGUMENT_SPEC = {
 def main() -> None:
     """Read the server, say what differs, bring it in line, look again."""
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    module.run_command_environ_update = {"LC_ALL": "C", "LANGUAGE": "C"}
+    # UFW speaks the person's language; and some logins leave the administrator's programs out of the path.
+    path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+    module.run_command_environ_update = {"LC_ALL": "C", "LANGUAGE": "C", "PATH": path}
     here = connection()
     try:
         policy = Policy(module, here)

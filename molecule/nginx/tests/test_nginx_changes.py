@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from client import ROOT, ask, connect, eventually
+from client import OWN_ADDRESS, ROOT, ask, connect, eventually
 
 SITES = yaml.safe_load((ROOT / "molecule/host_vars/nginx.yml").read_text())["nginx_sites"]
 TREE = "cd /opt/somos && find nginx compose.d nginx-certs -type f -exec sha256sum {} + | sort"
@@ -70,6 +70,20 @@ def test_a_changed_site_is_read_without_a_restart(host: Any, as_it_was: None) ->
     assert eventually(lambda: ask("https://app.somos.test/new/x").status == 200)
     assert host.check_output(RUNNING) == before
     assert "changed=0" in converge(nginx_sites=sites).stdout
+
+
+def test_who_the_visitor_is_is_believed_from_the_cdn_and_from_nobody_else(as_it_was: None) -> None:
+    def seen() -> str:
+        answer = ask("https://app.somos.test/api/x", CF_Connecting_IP="203.0.113.9").json()
+        return str(answer["headers"]["X-Real-IP"])
+
+    for networks, visitor in (([f"{OWN_ADDRESS}/32"], "203.0.113.9"), (["192.0.2.0/24"], OWN_ADDRESS)):
+        run = converge(nginx_real_ip_header="CF-Connecting-IP", nginx_client_networks=networks)
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert seen() == visitor
+    assert "nginx_client_networks is empty" in converge(nginx_real_ip_header="CF-Connecting-IP").stdout.replace(
+        "\n", " "
+    )
 
 
 def test_a_certificate_of_the_inventory_takes_the_placeholder_s_place_if_the_key_is_its_own(host: Any) -> None:
