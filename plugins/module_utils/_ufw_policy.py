@@ -73,13 +73,13 @@ class Policy:
         for command in plan.commands:
             self._do("ufw", *command)
         self._remove_foreign(plan.foreign)
+        self._check_the_door()
         for path, text in texts.items():
             self._write(path, text)
         for command in files.policy_commands(settings, wanted):
             self._do("ufw", *command)
         if not settings.at_boot:
             self._do("systemctl", "enable", "ufw.service")
-        self._check_the_door()
         self._load(settings.enabled)
         self._report()
 
@@ -101,7 +101,7 @@ class Policy:
         return texts
 
     def _check_the_door(self) -> None:
-        """After all is written and before anything is switched on: would the connection in use be let in?"""
+        """After the rules are written and before anything is closed: would the connection in use be let in?"""
         if self.check_mode:
             return
         held = [rule for version in (4, 6) for rule in rules.parse(files.user_rules(version))]
@@ -112,7 +112,7 @@ class Policy:
                     f"UFW would shut out this very connection from {client} to port {self.port}: "
                     + (f"its rule `{found}` comes first. Remove it (`ufw status numbered`, `ufw delete N`), or name it "
                        "in firewall_remove. " if found else "no rule lets it in. ")
-                    + "UFW was not switched on."
+                    + "Nothing was closed."
                 )  # fmt: skip
             if found.action == "limit":
                 self.warnings.append(

@@ -113,7 +113,7 @@ options:
       Seconds after which UFW is switched off again if this call has switched it on. The caller stops the timer
       C(somos-firewall-undo.timer) when a new connection has come in.
     type: int
-    default: 120
+    default: 180
 attributes:
   check_mode:
     description: >-
@@ -208,7 +208,7 @@ ARGUMENT_SPEC = {
     "docker_rules": {"type": "list", "elements": "str", "default": []},
     "remove": {"type": "list", "elements": "str", "default": []},
     "connection_port": {"type": "int", "default": 22},
-    "proof_seconds": {"type": "int", "default": 120},
+    "proof_seconds": {"type": "int", "default": 180},
 }
 
 
