@@ -88,20 +88,12 @@ def test_a_banned_address_is_answered_403_with_every_header_until_the_ban_ends(h
     host.check_output(f"mkdir -p /opt/somos/nginx/deny && echo '{OWN_ADDRESS} sshd;' > /opt/somos/nginx/deny/test.map")
     try:
         host.check_output(reload)
-        wait_for_status(f"{APP}/", 403)
+        assert eventually(lambda: ask(f"{APP}/").status == 403)
         for url in (f"{APP}/", f"{APP}/api/x", f"{S3}/bucket/x", f"{MONITOR}/private/"):
             test_every_answer_carries_the_security_headers_once(url, 403)
     finally:
         host.check_output(f"rm -r /opt/somos/nginx/deny && {reload}")
-    wait_for_status(f"{APP}/", 200)
-
-
-def wait_for_status(url: str, status: int) -> None:
-    """Workers with the old configuration may still answer a moment after a reload."""
-    deadline = time.monotonic() + 10
-    while ask(url).status != status:
-        assert time.monotonic() < deadline, f"{url} never answers {status}"
-        time.sleep(0.2)
+    assert eventually(lambda: ask(f"{APP}/").status == 200)
 
 
 def test_what_the_application_says_about_itself_wins() -> None:

@@ -80,7 +80,7 @@ def test_who_the_visitor_is_is_believed_from_the_cdn_and_from_nobody_else(as_it_
     for networks, visitor in (([f"{OWN_ADDRESS}/32"], "203.0.113.9"), (["192.0.2.0/24"], OWN_ADDRESS)):
         run = converge(nginx_real_ip_header="CF-Connecting-IP", nginx_client_networks=networks)
         assert run.returncode == 0, run.stdout[-3000:]
-        assert seen() == visitor
+        assert eventually(lambda visitor=visitor: seen() == visitor)
     assert "nginx_client_networks is empty" in converge(nginx_real_ip_header="CF-Connecting-IP").stdout.replace(
         "\n", " "
     )
