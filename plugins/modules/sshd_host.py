@@ -142,9 +142,10 @@ class Host:
         path = self.directory / f"ssh_host_{kind}_key"
         if not path.exists():
             return self._make(path, kind, "none")
+        # First of all: ssh-keygen describes a key by its public half, if there is one.
+        self._publish(path)
         key = host_key(self.ask("ssh-keygen", "-l", "-f", str(path)))
         if kind != "rsa" or key.bits >= self._rsa_bits():
-            self._publish(path)
             return key.fingerprint
         if not self.module.params["replace_rsa"]:
             if key.bits < self.module.params["rsa_bits_min"]:

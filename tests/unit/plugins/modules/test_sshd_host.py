@@ -119,12 +119,15 @@ def test_a_missing_key_is_made(run_module: Run, server: Server) -> None:
 def test_cut_off_between_the_halves_of_a_key_the_next_run_writes_the_other(run_module: Run, server: Server) -> None:
     public = server.key("ed25519").with_name("ssh_host_ed25519_key.pub")
     right = public.read_text().split()[:2]
-    for broken in (None, "ssh-ed25519 AAAA another\n"):
+    fingerprints = run(run_module, server)["fingerprints"]
+    for broken in (None, server.key("rsa").with_name("ssh_host_rsa_key.pub").read_text()):
         if broken:
             public.write_text(broken)
         else:
             public.unlink()
-        assert run(run_module, server)["changed"]
+        result = run(run_module, server)
+        assert result["changed"]
+        assert result["fingerprints"] == fingerprints, "a strange public half must not pass for the key"
         assert public.read_text().split()[:2] == right
         assert not run(run_module, server)["changed"]
 
