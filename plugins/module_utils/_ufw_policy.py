@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ansible_collections.somos.infra.plugins.module_utils import _ufw_live as li
 from ansible_collections.somos.infra.plugins.module_utils import _ufw_rules as rules
 from ansible_collections.somos.infra.plugins.module_utils._ssh_connection import Connection
 from ansible_collections.somos.infra.plugins.module_utils._ufw_system import PolicyError, System
+from ansible_collections.somos.infra.plugins.module_utils._ufw_warnings import warnings
 
 __all__ = ["Policy", "PolicyError"]
 
@@ -62,22 +64,20 @@ class Policy:
             return
         settings = files.read_settings()
         wanted = files.wanted_settings(self.parameters, self.system.ipv6)
-        present = [rule for version in (4, 6) for rule in rules.parse(files.user_rules(version))]
-        plan = rules.plan(present, self.rules if self.system.ipv6 else [rule for rule in self.rules if not rule.v6])
+        wanted_rules = [rule for rule in self.rules if self.system.ipv6 or not rule.v6]
+        plan = rules.plan(self._held(), wanted_rules)
         texts = self._block_files()
         settings.at_boot = self.system.unit_enabled()
         self.drift = self.system.drift() if settings.enabled else {}
         self._show("UFW", settings.text(plan.before), wanted.text(plan.after))
 
         self._write(files.DEFAULTS, files.with_defaults(wanted))
-        for command in plan.commands:
-            self._do("ufw", *command)
+        self._tell_ufw(lambda: rules.plan(self._held(), wanted_rules).commands)
         self._remove_foreign(plan.foreign)
         self._check_the_door()
         for path, text in texts.items():
             self._write(path, text)
-        for command in files.policy_commands(settings, wanted):
-            self._do("ufw", *command)
+        self._tell_ufw(lambda: files.policy_commands(files.read_settings(), wanted))
         if not settings.at_boot:
             self._do("systemctl", "enable", "ufw.service")
         self._load(settings.enabled)
@@ -100,11 +100,32 @@ class Policy:
                 self.system.try_block(self.blocks[version], version)
         return texts
 
+    def _tell_ufw(self, missing: Callable[[], list[list[str]]]) -> None:
+        """UFW writes to its files before it tells the kernel. Where the kernel lacks its chains only the latter fails, and
+        the reload mends that; a command for both families then takes one attempt for each.
+        """
+        broken = self.edited or any(drift.found for drift in self.drift.values())
+        for command in missing():
+            self.commands.append(["ufw", *command])
+            for _ in ("IPv4", "IPv6", "done") if not self.check_mode else ():
+                try:
+                    self.system.run("ufw", *command)
+                    break
+                except PolicyError:
+                    if not broken:
+                        raise
+        left = [] if self.check_mode else missing()
+        if left:
+            raise PolicyError(f"UFW did not take `ufw {shlex.join(left[0])}`: try it by hand. Nothing was closed.")
+
+    def _held(self) -> list[rules.Rule]:
+        return [rule for version in (4, 6) for rule in rules.parse(files.user_rules(version))]
+
     def _check_the_door(self) -> None:
         """After the rules are written and before anything is closed: would the connection in use be let in?"""
         if self.check_mode:
             return
-        held = [rule for version in (4, 6) for rule in rules.parse(files.user_rules(version))]
+        held = self._held()
         for client in [self.client] if self.client else ["192.0.2.1"]:
             found = rules.verdict(held, client, self.port)
             if found is None or found.action not in ("allow", "limit"):
@@ -193,31 +214,7 @@ class Policy:
     def _report(self) -> None:
         for version, drift in self.drift.items():
             self._show(f"kernel, IPv{version}", _lines(drift.before), _lines(drift.after))
-        if self.extra:
-            self.warnings.append(
-                f"Port {self.port} is kept open because this run came in there (`{self.extra}`), although "
-                "firewall_rules would not let it in."
-            )
-        if self.foreign:
-            self.warnings.append(
-                f"UFW has rules that this role did not write: {'; '.join(self.foreign)}. They stay. Declare them in "
-                "firewall_rules, or name them in firewall_remove to have them removed."
-            )
-        if self.holes:
-            self.warnings.append(
-                f"Rules of others let something in past UFW: {'; '.join(self.holes)}. Those in {docker.CHAIN} are "
-                "removed, as the policy stands there; the others stay, and are gone when the machine restarts."
-            )
-        if self.kept:
-            self.warnings.append(
-                f"{docker.CHAIN} has rules that this role did not write: {'; '.join(self.kept)}. They were kept, but "
-                "the next reload of UFW loses them: put them into firewall_docker_rules."
-            )
-        for rival in self.system.rivals():
-            self.warnings.append(
-                f"{rival} starts with the machine and loads rules of its own, over those of UFW: disable it "
-                f"(`systemctl disable {rival}`)."
-            )
+        self.warnings += warnings(self.port, self.extra, self.foreign, self.holes, self.kept, self.system.rivals())
 
     @property
     def holes(self) -> list[str]:
