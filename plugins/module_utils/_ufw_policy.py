@@ -69,6 +69,8 @@ class Policy:
         texts = self._block_files()
         settings.at_boot = self.system.unit_enabled()
         self.drift = self.system.drift() if settings.enabled else {}
+        # Now already: not only a reload empties that chain, UFW also reloads when it is told a default.
+        kept = self.system.foreign()
         self._show("UFW", settings.text(plan.before), wanted.text(plan.after))
 
         self._write(files.DEFAULTS, files.with_defaults(wanted))
@@ -80,7 +82,7 @@ class Policy:
         self._tell_ufw(lambda: files.policy_commands(files.read_settings(), wanted))
         if not settings.at_boot:
             self._do("systemctl", "enable", "ufw.service")
-        self._load(settings.enabled)
+        self._load(settings.enabled, kept)
         self._report()
 
     def _block_files(self) -> dict[Path, str]:
@@ -101,7 +103,7 @@ class Policy:
         return texts
 
     def _tell_ufw(self, missing: Callable[[], list[list[str]]]) -> None:
-        """UFW writes to its files before it tells the kernel. Where the kernel lacks its chains only the latter fails, and
+        """UFW writes to its files before it tells the kernel. Where the kernel lacks its chains only that fails, and
         the reload mends that; a command for both families then takes one attempt for each.
         """
         broken = self.edited or any(drift.found for drift in self.drift.values())
@@ -141,22 +143,20 @@ class Policy:
                     "seconds, as Ansible does: remove that rule, or name it in firewall_remove."
                 )
 
-    def _load(self, enabled: bool) -> None:
+    def _load(self, enabled: bool, kept: dict[int, list[str]]) -> None:
         """Switch on what is off, reload what is stale; the rules of others in DOCKER-USER outlive both."""
         stale = self.edited or any(drift.found for drift in self.drift.values())
         if not enabled or stale:
             # The last chance for somebody who is shut out after all, and for a run that dies here.
             if not self.system.closed():
                 self._arm()
-            kept = self.system.foreign()
             self._do("ufw", *(["reload"] if enabled else ["--force", "enable"]))
-            if not self.check_mode:
-                self.system.give_back(kept)
         if self.check_mode:
             return
         if not self.system.unit_active():
             self._do("systemctl", "start", "ufw.service")
         if self.commands or self.edited:
+            self.system.give_back(kept)
             self._look_again()
         self.unproven = self.system.undo_pending(UNDO)
 
