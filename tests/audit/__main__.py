@@ -12,7 +12,7 @@ from tests.host.names import BUILD, ROOT
 from tests.host.shell import HostError, fail, say, step
 
 from . import docker_bench, exposure, lynis, openscap, ports, ssh_audit
-from .report import Measured, all_figures, as_json, table
+from .report import Figure, Measured, all_figures, as_json, table
 from .servers import SERVERS, Audited
 
 REPORT = BUILD / "reports" / "audit.json"
@@ -34,6 +34,16 @@ def applies(instrument: str, server: Audited) -> bool:
         return server.stack
     # Debian packages rules for Debian 12 and older.
     return instrument != "openscap" or server.image == "debian12"
+
+
+def measured(name: str, measure: Instrument, server: Audited) -> Measured:
+    """One that does not run misses its goals, and does not take the others' with it."""
+    try:
+        with step(f"{server.name}: {name}"):
+            return measure(server)
+    except (HostError, ValueError) as error:
+        fail(str(error))
+        return Measured([Figure(server.name, name, "ran", False, "==", True)], {"error": str(error)})
 
 
 def arguments() -> argparse.Namespace:
@@ -58,8 +68,7 @@ def main() -> int:
         results[server.name] = {}
         for name, measure in INSTRUMENTS.items():
             if name in (given.only or [name]) and applies(name, server):
-                with step(f"{server.name}: {name}"):
-                    results[server.name][name] = measure(server)
+                results[server.name][name] = measured(name, measure, server)
         if not (given.keep or given.reuse):
             server.down()
     report = as_json(results, time.monotonic() - start)

@@ -14,6 +14,8 @@ from tests.host.shell import HostError, docker, run, say, step
 
 INVENTORY = ROOT / "tests" / "audit" / "inventory"
 LOGS = BUILD / "audit"
+# Named as an auditor's in the inventory: fail2ban and sshd would soon shut out who asks as ssh-audit does.
+AUDITOR = "10.77.0.111"
 # The network of the tests has no IPv6; these addresses are added to both ends of it, and reach no further.
 V6_NETWORK = ipaddress.IPv6Network("fd00:77::/64")
 
@@ -86,12 +88,13 @@ def tests_host(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "tests.host", *words], cwd=ROOT, check=True)
 
 
-def outside(*argv: str, capabilities: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+def outside(*argv: str, address: str = "", capabilities: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
     """Runs a program in a container beside the server, as an attacker in the same network would."""
     image = images.ensure_images(["auditor"])["auditor"]
     options = [
         "--rm",
         f"--network={NETWORK}",
+        *([f"--ip={address}"] if address else []),
         f"--label={OWNER_LABEL}=container",
         "--sysctl=net.ipv6.conf.all.disable_ipv6=0",
         *(f"--cap-add={capability}" for capability in capabilities),

@@ -9,7 +9,7 @@ from typing import Any
 from tests.host.shell import HostError
 
 from .report import Figure, Measured
-from .servers import Audited, outside
+from .servers import AUDITOR, Audited, outside
 
 PORT = 2222
 KINDS = ("kex", "key", "enc", "mac")
@@ -20,10 +20,10 @@ NEWEST_POLICY = (9, 9)
 def measure(server: Audited) -> Measured:
     address = f"{server.address}:{PORT}"
     # Without its test of how many connections a second are answered: that is a flood, and sshd would shut it out.
-    scan = answer(outside("ssh-audit", "--json", "--skip-rate-test", address).stdout)
+    scan = answer(outside("ssh-audit", "--json", "--skip-rate-test", address, address=AUDITOR).stdout)
     policies = outside("ssh-audit", "--list-policies", "--no-colors").stdout.decode()
     policy = policy_for(policies, scan["banner"]["software"])
-    judged = answer(outside("ssh-audit", "--json", f"--policy={policy}", address).stdout)
+    judged = answer(outside("ssh-audit", "--json", f"--policy={policy}", address, address=AUDITOR).stdout)
     counts = count(scan)
     figures = [
         Figure(server.name, "ssh-audit", "fail", len(counts["fail"]), "<=", 0),

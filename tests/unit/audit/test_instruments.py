@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.audit import lynis, openscap, ports, ssh_audit
+from tests.audit.__main__ import measured
+from tests.audit.report import Measured
 from tests.audit.servers import Audited
 from tests.host.shell import HostError
 
@@ -100,6 +102,15 @@ def test_an_sshd_without_a_policy_is_an_error(software: str) -> None:
 def test_ssh_audit_without_an_answer_is_an_error() -> None:
     with pytest.raises(HostError, match="timed out"):
         ssh_audit.answer(b"[exception] cannot connect to 10.77.0.113 port 2222: timed out")
+
+
+def test_an_instrument_that_does_not_run_misses_its_goals_and_spares_the_others() -> None:
+    def broken(server: Audited) -> Measured:
+        raise HostError(f"{server.name} is silent")
+
+    found = measured("lynis", broken, Audited("one", "debian13", "10.77.0.113"))
+    assert [str(figure) for figure in found.figures if not figure.met] == ["one: lynis ran is no, goal == yes"]
+    assert found.details == {"error": "one is silent"}
 
 
 def test_openscap_counts_what_passed_of_what_was_judged() -> None:
