@@ -79,8 +79,7 @@ class Audited:
 
 SERVERS = (
     Audited("somos-audit-13", "debian13", "10.77.0.113", stack=True),
-    # Without role docker: the engine of Debian 12 cannot judge a daemon.json, and Docker's repository is out of reach.
-    Audited("somos-audit-12", "debian12", "10.77.0.112", tags="base,ssh,firewall,fail2ban"),
+    Audited("somos-audit-12", "debian12", "10.77.0.112", tags="base,ssh,firewall,fail2ban,docker"),
 )
 
 

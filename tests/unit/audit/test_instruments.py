@@ -99,6 +99,20 @@ def test_an_sshd_without_a_policy_is_an_error(software: str) -> None:
         ssh_audit.policy_for(POLICIES, software)
 
 
+def test_what_the_distribution_added_to_the_release_is_named_and_nothing_else_is_forgiven() -> None:
+    wanted = ["sntrup761x25519-sha512@openssh.com", "curve25519-sha256"]
+    more = {
+        "mismatched_field": "Key exchanges",
+        "expected_required": wanted,
+        "actual": ["sntrup761x25519-sha512", *wanted, "kex-strict-s-v00@openssh.com"],
+    }
+    added = (True, ["kex-strict-s-v00@openssh.com", "sntrup761x25519-sha512"])
+    assert ssh_audit.verdict({"passed": True, "errors": []}) == (True, [])
+    assert ssh_audit.verdict({"passed": False, "errors": [more]}) == added
+    for other in (more | {"actual": [*more["actual"], "ecdh-sha2-nistp256"]}, more | {"mismatched_field": "Ciphers"}):
+        assert ssh_audit.verdict({"passed": False, "errors": [more, other]}) == (False, [])
+
+
 def test_ssh_audit_without_an_answer_is_an_error() -> None:
     with pytest.raises(HostError, match="timed out"):
         ssh_audit.answer(b"[exception] cannot connect to 10.77.0.113 port 2222: timed out")
