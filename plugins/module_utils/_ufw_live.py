@@ -107,7 +107,8 @@ def _unhooked(live: Table) -> bool:
     forward = live.chains.get("FORWARD", [])
     if _HOOK not in forward:
         return True
-    return any(re.search(r"-j (ACCEPT|DOCKER\S*)$", rule) for rule in forward[: forward.index(_HOOK)])
+    # Docker puts its isolation of networks first when it restarts; it lets nothing in, it only drops.
+    return any(re.search(r"-j (ACCEPT|DOCKER(?!-ISOLATION)\S*)$", rule) for rule in forward[: forward.index(_HOOK)])
 
 
 def _differing(has: Sequence[str], wants: Sequence[str], before: list[str], after: list[str]) -> None:

@@ -71,7 +71,14 @@ def test_a_hole_in_input_is_reported_and_left() -> None:
 def test_docker_s_traffic_has_to_pass_our_chain_first() -> None:
     assert drift("-N DOCKER", "-A FORWARD -o docker0 -j DOCKER", *EXPECTED).unhooked
     assert drift("-N DOCKER", "-A FORWARD -i docker0 -j ACCEPT", "-A FORWARD -j DOCKER-USER", *EXPECTED).unhooked
+    assert drift("-N DOCKER", "-A FORWARD -j DOCKER-FORWARD", "-A FORWARD -j DOCKER-USER", *EXPECTED).unhooked
     assert not drift(*EXPECTED).unhooked, "no Docker, nothing to hook"
+
+
+def test_isolation_of_networks_may_come_first() -> None:
+    """As after a restart of engine 26: it only drops."""
+    first = ("-N DOCKER", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1", "-A FORWARD -j DOCKER-USER")
+    assert not drift(*first, *EXPECTED).unhooked
 
 
 def test_lists_that_nobody_uses_any_more_are_named() -> None:
