@@ -133,6 +133,13 @@ def test_log_files_are_rotated_by_size_too(host: Host) -> None:
     assert "/var/log/sudo.log" in said.stdout + said.stderr
 
 
+@pytest.mark.parametrize("name", ["alternatives", "dpkg"])
+def test_logs_of_packages_stay_closed_when_they_are_rotated(host: Host, name: str) -> None:
+    host.check_output(f"echo a line >> /var/log/{name}.log && logrotate --force /etc/logrotate.d/{name}")
+    log = host.file(f"/var/log/{name}.log")
+    assert (log.mode, log.group) == (0o640, "adm")
+
+
 def test_a_restart_that_is_due_becomes_a_metric(host: Host) -> None:
     metric = host.file("/var/lib/somos/metrics/somos_reboot.prom")
     assert host.service("somos-reboot-metric.timer").is_enabled
