@@ -41,7 +41,9 @@ def _modulus_bits(blob: str, name: str) -> int:
     try:
         data = base64.b64decode(blob, validate=True)
     except binascii.Error as error:
-        raise AnsibleFilterError(f"refused_ssh_keys: the key {name} is not whole ({error}): copy the .pub file") from error
+        raise AnsibleFilterError(
+            f"refused_ssh_keys: the key {name} is not whole ({error}): copy the .pub file"
+        ) from error
     fields: list[bytes] = []
     while data:
         end = 4 + int.from_bytes(data[:4], "big")
