@@ -79,6 +79,13 @@ def test_the_jails_run_before_nginx_has_ever_written_a_line(host: Host) -> None:
     assert all(jail in status for jail in ("sshd", "nginx-http-auth", "nginx-limit-req"))
 
 
+def test_who_only_looks_whether_the_port_answers_is_no_attacker() -> None:
+    """As Ansible does before it logs in, and a monitor all day."""
+    assert all(reaches(NEIGHBOUR, 22) for _ in range(5))
+    time.sleep(3)
+    assert NEIGHBOUR not in banned("sshd")
+
+
 def test_six_wrong_logins_and_no_packet_of_the_attacker_arrives_any_more() -> None:
     assert reaches(ATTACKER, 22) and reaches(ATTACKER, 80)
     docker("exec", NAMES[ATTACKER], "bash", "-c", WRONG_LOGINS)
