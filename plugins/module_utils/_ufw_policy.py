@@ -130,14 +130,14 @@ class Policy:
         held = self._held()
         for client in [self.client] if self.client else ["192.0.2.1"]:
             found = rules.verdict(held, client, self.port)
-            if found is None or found.action not in ("allow", "limit"):
+            if found is None or found.action.removesuffix("_log") not in ("allow", "limit"):
                 raise PolicyError(
                     f"UFW would shut out this very connection from {client} to port {self.port}: "
                     + (f"its rule `{found}` comes first. Remove it (`ufw status numbered`, `ufw delete N`), or name it "
                        "in firewall_remove. " if found else "no rule lets it in. ")
                     + "Nothing was closed."
                 )  # fmt: skip
-            if found.action == "limit":
+            if found.action.startswith("limit"):
                 self.warnings.append(
                     f"UFW counts connections to port {self.port} (`{found}`) and turns away whoever makes six in 30 "
                     "seconds, as Ansible does: remove that rule, or name it in firewall_remove."

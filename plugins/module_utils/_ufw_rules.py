@@ -200,6 +200,9 @@ def _each_once(commands: Iterable[list[str]]) -> list[list[str]]:
 def verdict(rules: Sequence[Rule], client: str, port: int) -> Rule | None:
     """The first rule that a TCP connection from `client` to `port` meets. The policy for the rest is no rule."""
     address = ip_address(client.partition("%")[0])
+    if address.is_loopback:
+        # A tunnel's end on the server itself: UFW lets the loopback interface in before it looks at any address.
+        return Rule("allow", "any", "any", ANYBODY[address.version == 6], str(address), "in")
     for rule in rules:
         if rule.direction != "in" or rule.proto not in ("tcp", "any") or rule.v6 != (address.version == 6):
             continue

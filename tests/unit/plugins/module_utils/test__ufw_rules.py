@@ -148,6 +148,12 @@ def test_the_first_rule_that_matches_decides(client: str, port: int, action: str
     assert (found and found.action) == action
 
 
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+def test_the_end_of_a_tunnel_on_the_server_comes_in_by_the_loopback_interface(client: str) -> None:
+    found = verdict(wanted([], []), client, 2222)
+    assert found and found.action == "allow"
+
+
 def test_a_connection_that_is_let_in_needs_no_rule_of_its_own() -> None:
     rules = wanted([SSH], [])
     assert with_connection(rules, "203.0.113.7", 2222) == (rules, None)
