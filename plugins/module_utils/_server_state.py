@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-# Programs that keep the time, by the package that brings them. They exclude each other in Debian.
+# What keeps the time, by its unit, and a file that only its package brings. They exclude each other in Debian.
 TIME_DAEMONS = {
     "chrony": "usr/sbin/chronyd",
-    "ntpsec": "usr/sbin/ntpd",
-    "openntpd": "usr/sbin/openntpd",
+    "ntpsec": "usr/lib/systemd/system/ntpsec.service",
+    "ntp": "usr/lib/systemd/system/ntp.service",
+    "openntpd": "usr/lib/systemd/system/openntpd.service",
     "systemd-timesyncd": "usr/lib/systemd/systemd-timesyncd",
 }
 _RTF_ADDRCONF = 0x0004_0000

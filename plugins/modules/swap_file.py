@@ -88,27 +88,31 @@ def _obstacle(path: Path, size_mb: int, others: list[Area], root: Path) -> str:
     return ""
 
 
-def _take_out_of_use(module: AnsibleModule, area: Area, root: Path) -> None:
+def _expect_to_fit(module: AnsibleModule, area: Area, root: Path) -> None:
+    """Before it is taken out of use: what it holds goes back into memory."""
     if area.used_kib > _available_kib(root):
         module.fail_json(
             msg=f"{area.path} holds {area.used_kib // 1024} MiB that do not fit into memory, so it cannot be made anew "
             "now. Stop something large, or leave the size as it is, and run again."
         )
-    module.run_command(["swapoff", area.path], check_rc=True)
 
 
-def _make(module: AnsibleModule, path: Path, size_mb: int) -> None:
+def _expect_room(module: AnsibleModule, path: Path, size_mb: int) -> None:
+    """Before anything is taken out of use: the old file stays until the new one is whole."""
     free = shutil.disk_usage(path.parent).free
     if free < (size_mb + 1024) * MIB:
         module.fail_json(
             msg=f"{path} of {size_mb} MiB would leave less than 1 GiB on the disk, of which {free // MIB} MiB are "
             "free. Choose a smaller size, 0 for none, or another place."
         )
+
+
+def _make(module: AnsibleModule, path: Path, size_mb: int) -> Path:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     fill(draft, size_mb)
     module.run_command(["mkswap", str(draft)], check_rc=True)
-    draft.replace(path)
+    return draft
 
 
 def main() -> None:
@@ -132,9 +136,15 @@ def main() -> None:
     changed = not is_whole(path, wanted) if wanted else not size_mb and path.exists()
     if changed and not module.check_mode:
         for area in own:
-            _take_out_of_use(module, area, root)
+            _expect_to_fit(module, area, root)
+        draft = None
         if wanted:
-            _make(module, path, wanted)
+            _expect_room(module, path, wanted)
+            draft = _make(module, path, wanted)
+        for area in own:
+            module.run_command(["swapoff", area.path], check_rc=True)
+        if draft:
+            draft.replace(path)
         else:
             path.unlink()
     module.exit_json(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.somos.infra.plugins.module_utils._server_state import (
     installed,
     members,
@@ -51,6 +53,14 @@ def test_the_time_daemon_is_found_by_its_program(tmp_path: Path) -> None:
     (tmp_path / "usr/sbin").mkdir(parents=True)
     (tmp_path / "usr/sbin/chronyd").touch()
     assert time_daemons(tmp_path) == ["chrony"]
+
+
+@pytest.mark.parametrize("package", ["ntp", "ntpsec"])
+def test_the_two_that_share_a_program_are_told_apart_by_their_units(tmp_path: Path, package: str) -> None:
+    for file in ("usr/sbin/ntpd", f"usr/lib/systemd/system/{package}.service"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    assert time_daemons(tmp_path) == [package]
 
 
 def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_what_does_not_fit_into_memory_stays_in_it(run_module: Run, server: Serv
     assert "do not fit into memory" in result["msg"]
 
 
+def test_a_full_disk_leaves_the_old_one_in_use(
+    run_module: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(run_module, server, 2)
+    server.swaps(f"{server.file} file 2048 1 -2")
+    monkeypatch.setattr(swap_file.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1024**3}))
+    result = run(run_module, server, 3)
+    assert result["failed"]
+    assert "less than 1 GiB" in result["msg"]
+    assert not (server.home / "bin/swapoff.log").exists()
+    assert server.file.stat().st_size == 2 * 1024 * 1024
+
+
 def test_zero_removes_it(run_module: Run, server: Server) -> None:
     run(run_module, server, 2)
     assert run(run_module, server, 0)["changed"]
