@@ -1,0 +1,98 @@
+# Copyright (c) 2026, Somos Infra maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was restored on this host, and what was begun. Standard library only, no Ansible."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ._qdrant_http import QdrantError
+
+
+class Record:
+    """A small JSON file: for each collection of one server, the checksum of its snapshot, and how far its restore came.
+
+    Without it a restore is repeated, so a damaged one counts as empty. Writing raises QdrantError.
+    """
+
+    def __init__(self, path: str, url: str) -> None:
+        self.path = Path(path)
+        self.url = url
+
+    def restored(self, collection: str) -> str | None:
+        """The checksum of what was restored last, if it was restored to its end."""
+        entry = self._entry(collection)
+        return entry.get("checksum") if entry.get("state") == "done" else None
+
+    def begun(self, collection: str) -> bool:
+        """Whether a restore was begun and not finished: what the collection holds may be half of something."""
+        return self._entry(collection).get("state") == "begun"
+
+    def begun_with(self, collection: str, checksum: str | None) -> bool:
+        """Whether it was that snapshot's restore."""
+        return self.begun(collection) and self._entry(collection).get("checksum") == checksum
+
+    def safety(self, collection: str) -> str | None:
+        """The server's snapshot of what was there before a restore that was not finished."""
+        entry = self._entry(collection)
+        return entry.get("safety") if entry.get("state") == "begun" else None
+
+    def begin(self, collection: str, checksum: str | None, safety: str | None) -> None:
+        entry = self._entry(collection)
+        before = entry.get("before") if entry.get("state") == "begun" else entry
+        self._change(collection, {"state": "begun", "checksum": checksum, "safety": safety, "before": before})
+
+    def finish(self, collection: str, checksum: str | None) -> None:
+        self._change(collection, {"state": "done", "checksum": checksum})
+
+    def forget(self, collection: str) -> None:
+        """The restore that was begun changed nothing after all."""
+        self._change(collection, self._entry(collection).get("before"))
+
+    def directory(self) -> Path:
+        """Where it lies; made if it is missing."""
+        with self._readable():
+            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return self.path.parent
+
+    def _all(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _entry(self, collection: str) -> dict[str, Any]:
+        server = self._all().get(self.url)
+        entry = server.get(collection) if isinstance(server, dict) else None
+        return entry if isinstance(entry, dict) else {}
+
+    def _change(self, collection: str, entry: dict[str, Any] | None) -> None:
+        everything = self._all()
+        server = everything.setdefault(self.url, {})
+        server.pop(collection, None)
+        if entry:
+            server[collection] = entry
+        directory = self.directory()
+        with self._readable():
+            handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{self.path.name}.")
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(everything, stream, indent=2, sort_keys=True)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).replace(self.path)
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise QdrantError(f"The record {self.path} cannot be written: {error.strerror or error}.") from error
