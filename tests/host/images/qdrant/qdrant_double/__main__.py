@@ -9,18 +9,16 @@ import threading
 from types import FrameType
 
 from . import VERSION
-from .edge import EdgeEngine
+from .node import Node
 from .server import Server
 from .settings import Settings
-from .storage import Storage
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="qdrant")
     parser.add_argument("--config-path", metavar="FILE")
-    settings = Settings.load(parser.parse_args().config_path, os.environ)
-    storage = Storage(settings, EdgeEngine())
-    server = Server(settings, storage)
+    node = Node(Settings.load(parser.parse_args().config_path, os.environ))
+    server = Server(node)
 
     def stop(number: int, frame: FrameType | None) -> None:
         # shutdown() waits for serve_forever(), which is the very frame that this handler interrupts.
@@ -28,10 +26,10 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print(f"Test double of Qdrant {VERSION} listens on {settings.host}:{settings.http_port}", flush=True)
+    # With port 0 the system chooses one; whoever started the double reads it here.
+    print(f"Test double of Qdrant {VERSION} listens on {node.settings.host}:{server.server_port}", flush=True)
     server.serve_forever(poll_interval=0.1)
-    with storage.lock:
-        storage.close()
+    node.storage.close()
 
 
 if __name__ == "__main__":

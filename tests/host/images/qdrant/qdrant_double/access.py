@@ -1,4 +1,4 @@
-"""Who may do what: two keys, and a few paths that need none."""
+"""Who may do what: three keys, and a few paths that need none."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ class Access(IntEnum):
     MANAGE = 2
 
 
-def require(settings: Settings, headers: Message, needed: Access) -> None:
-    """Raise unless the request's key gives the access that its route needs."""
-    if needed is Access.NONE or _given(settings, headers) >= needed:
-        return
-    raise forbidden("Global manage access is required")
-
-
-def _given(settings: Settings, headers: Message) -> Access:
-    levels = {Access.MANAGE: settings.api_key, Access.READ: settings.read_only_api_key}
-    if not any(levels.values()):
+def granted(settings: Settings, headers: Message) -> Access:
+    """What the request's key gives; refused in plain text when it gives nothing."""
+    levels = [
+        (Access.MANAGE, settings.api_key),
+        (Access.MANAGE, settings.alt_api_key),
+        (Access.READ, settings.read_only_api_key),
+    ]
+    if not any(key for _, key in levels):
         return Access.MANAGE
     offered = headers.get("api-key") or headers.get("Authorization", "").removeprefix("Bearer ")
     if not offered:
         raise unauthorized("Must provide an API key or an Authorization bearer token")
-    for level, key in levels.items():
+    for level, key in levels:
         if key and hmac.compare_digest(offered.encode(), key.encode()):
             return level
     raise unauthorized("Invalid API key or JWT")
+
+
+def require(given: Access, needed: Access) -> None:
+    """Raise unless a key gives the access that a route needs."""
+    if given < needed:
+        raise forbidden("Global manage access is required")

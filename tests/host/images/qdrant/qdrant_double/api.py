@@ -1,46 +1,33 @@
-"""The routes: method and path, the access they need, the function that answers."""
+"""The table of routes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-from . import collections, points
+from . import collections, points, snapshots_api
 from .access import Access
-from .request import Request
-from .storage import Storage
+from .routes import Kind, Route
 
-Handler = Callable[[Storage, Request], Any]
-
-
-@dataclass(frozen=True)
-class Route:
-    method: str
-    path: str
-    access: Access
-    handler: Handler
-    pattern: re.Pattern[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)))
-
+_READ, _MANAGE = Access.READ, Access.MANAGE
 
 ROUTES = [
-    Route("GET", "/collections", Access.READ, collections.list_all),
-    Route("POST", "/collections/aliases", Access.MANAGE, collections.update_aliases),
-    Route("GET", "/aliases", Access.READ, collections.list_aliases),
-    Route("PUT", "/collections/{collection}", Access.MANAGE, collections.create),
-    Route("GET", "/collections/{collection}", Access.READ, collections.info),
-    Route("DELETE", "/collections/{collection}", Access.MANAGE, collections.delete),
-    Route("GET", "/collections/{collection}/exists", Access.READ, collections.exists),
-    Route("GET", "/collections/{collection}/aliases", Access.READ, collections.list_aliases),
-    Route("PUT", "/collections/{collection}/points", Access.MANAGE, points.upsert),
-    Route("POST", "/collections/{collection}/points/delete", Access.MANAGE, points.delete),
-    Route("POST", "/collections/{collection}/points/query", Access.READ, points.query),
-    Route("POST", "/collections/{collection}/points/scroll", Access.READ, points.scroll),
-    Route("POST", "/collections/{collection}/points/count", Access.READ, points.count),
+    Route("GET", "/collections", _READ, collections.list_all),
+    Route("POST", "/collections/aliases", _MANAGE, collections.update_aliases),
+    Route("GET", "/aliases", _READ, collections.list_aliases),
+    Route("PUT", "/collections/{collection}", _MANAGE, collections.create),
+    Route("GET", "/collections/{collection}", _READ, collections.info),
+    Route("DELETE", "/collections/{collection}", _MANAGE, collections.delete),
+    Route("GET", "/collections/{collection}/exists", _READ, collections.exists),
+    Route("GET", "/collections/{collection}/aliases", _READ, collections.list_aliases),
+    Route("PUT", "/collections/{collection}/points", _MANAGE, points.upsert),
+    Route("POST", "/collections/{collection}/points/delete", _MANAGE, points.delete),
+    Route("POST", "/collections/{collection}/points/query", _READ, points.query),
+    Route("POST", "/collections/{collection}/points/scroll", _READ, points.scroll),
+    Route("POST", "/collections/{collection}/points/count", _READ, points.count),
+    Route("GET", "/collections/{collection}/snapshots", _READ, snapshots_api.listed),
+    Route("POST", "/collections/{collection}/snapshots", _MANAGE, snapshots_api.create, Kind.WORK),
+    Route("POST", "/collections/{collection}/snapshots/upload", _MANAGE, snapshots_api.upload, Kind.UPLOAD),
+    Route("PUT", "/collections/{collection}/snapshots/recover", _MANAGE, snapshots_api.recover, Kind.WORK),
+    Route("GET", "/collections/{collection}/snapshots/{snapshot}", _READ, snapshots_api.download, Kind.FILE),
+    Route("DELETE", "/collections/{collection}/snapshots/{snapshot}", _MANAGE, snapshots_api.delete, Kind.WORK),
 ]
 
 

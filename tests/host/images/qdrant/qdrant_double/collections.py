@@ -4,69 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import ApiError, bad_input, not_found
+from .errors import ApiError, bad_input, invalid, malformed, not_found
+from .node import Node
 from .request import Request, member, refuse_unknown
 from .storage import Storage
 
 _DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
 
 
-def list_all(storage: Storage, request: Request) -> Any:
-    return {"collections": [{"name": name} for name in storage.names()]}
+def list_all(node: Node, request: Request) -> Any:
+    return {"collections": [{"name": name} for name in node.storage.names()]}
 
 
-def create(storage: Storage, request: Request) -> bool:
+def create(node: Node, request: Request) -> bool:
     vectors = member(request.fields("vectors"), "vectors")
     if not isinstance(vectors, dict):
         raise bad_input("`vectors` must be an object")
     for params in [vectors] if "size" in vectors else vectors.values():
         refuse_unknown(params, "size", "distance")
         if not isinstance(member(params, "size"), int) or not 1 <= params["size"] <= 65536:
-            raise ApiError(422, "Validation error in JSON body: [vectors.size: value must be from 1 to 65536]")
+            raise invalid("JSON body", "vectors.size: value must be from 1 to 65536")
         if member(params, "distance") not in _DISTANCES:
-            raise ApiError(400, f"Format error in JSON body: distance is none of {', '.join(_DISTANCES)}")
-    storage.create(request.collection, vectors)
+            raise malformed("JSON body", f"distance is none of {', '.join(_DISTANCES)}")
+    node.storage.create(request.collection, vectors)
     return True
 
 
-def info(storage: Storage, request: Request) -> Any:
-    state = storage.shard(request.collection).info()
+def info(node: Node, request: Request) -> Any:
+    collection = node.storage.get(request.collection)
+    state = collection.shard.info()
+    config = {key: value for key, value in collection.config.items() if key != "uuid"}
     return {
         "status": "green",
         "optimizer_status": "ok",
         "indexed_vectors_count": state.indexed_vectors_count,
         "points_count": state.points_count,
         "segments_count": state.segments_count,
-        "config": storage.config(request.collection),
+        "config": config,
         "payload_schema": {},
     }
 
 
-def exists(storage: Storage, request: Request) -> Any:
-    return {"exists": storage.exists(request.collection)}
+def exists(node: Node, request: Request) -> Any:
+    return {"exists": node.storage.exists(request.collection)}
 
 
-def delete(storage: Storage, request: Request) -> bool:
-    return storage.drop(request.collection)
+def delete(node: Node, request: Request) -> bool:
+    return node.storage.drop(request.collection)
 
 
-def list_aliases(storage: Storage, request: Request) -> Any:
-    wanted = storage.resolve(request.collection) if "collection" in request.names else None
+def list_aliases(node: Node, request: Request) -> Any:
+    wanted = node.storage.get(request.collection).name if "collection" in request.names else None
     return {
         "aliases": [
             {"alias_name": alias, "collection_name": collection}
-            for alias, collection in sorted(storage.aliases.items())
+            for alias, collection in sorted(node.storage.aliases.items())
             if wanted in (None, collection)
         ]
     }
 
 
-def update_aliases(storage: Storage, request: Request) -> bool:
+def update_aliases(node: Node, request: Request) -> bool:
     # One by one, as the server does it: what was done before a refused action stays done.
     for action in member(request.fields("actions"), "actions"):
         refuse_unknown(action, "create_alias", "delete_alias", "rename_alias")
         for kind, names in action.items():
-            storage.set_aliases(_ACTIONS[kind](storage, dict(storage.aliases), names))
+            with node.storage.lock:
+                node.storage.set_aliases(_ACTIONS[kind](node.storage, dict(node.storage.aliases), names))
     return True
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from .engine import Info, Point, PointId, Selection
 from .errors import RefusedByEngineError
+from .model import Info, Point, PointId, Selection
 
 _DISTANCES = {name: getattr(edge.Distance, name) for name in ("Cosine", "Dot", "Euclid", "Manhattan")}
 
@@ -24,16 +24,19 @@ def _translated() -> Iterator[None]:
         raise RefusedByEngineError(str(error).partition("\n")[0]) from error
 
 
-class EdgeEngine:
-    def create(self, path: Path, vectors: dict[str, Any]) -> EdgeShard:
-        with _translated():
-            return EdgeShard(edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=_vector_params(vectors))))
+def create(path: Path, vectors: dict[str, Any]) -> EdgeShard:
+    with _translated():
+        return EdgeShard(edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=_vector_params(vectors))))
 
-    def load(self, path: Path) -> EdgeShard:
+
+def load(path: Path) -> EdgeShard:
+    with _translated():
         return EdgeShard(edge.EdgeShard.load(str(path)))
 
 
 class EdgeShard:
+    """One collection's data. Every method may raise RefusedByEngineError."""
+
     def __init__(self, shard: edge.EdgeShard) -> None:
         self._shard = shard
 
@@ -86,7 +89,12 @@ class EdgeShard:
         info = self._shard.info()
         return Info(info.points_count, info.segments_count, info.indexed_vectors_count)
 
+    def flush(self) -> None:
+        with _translated():
+            self._shard.flush()
+
     def close(self) -> None:
+        """Write everything to disk and let the directory go."""
         self._shard.flush()
         self._shard.close()
 

@@ -1,4 +1,4 @@
-"""What the server answers when it refuses."""
+"""What the server answers when it refuses. The prefixes are those of its `StorageError` (v1.19)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ class ApiError(Exception):
         self.message = message
         self.plain = plain
 
+    def as_text(self) -> ApiError:
+        """The same refusal as the routes give it that answer with files: without the JSON around it."""
+        return ApiError(self.status, self.message, plain=True)
+
 
 class RefusedByEngineError(Exception):
     """The engine did not accept the data of a request: a wrong dimension, an id that is none."""
@@ -19,6 +23,20 @@ class RefusedByEngineError(Exception):
 
 def bad_input(message: str) -> ApiError:
     return ApiError(400, f"Wrong input: {message}")
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, f"Bad request: {message}")
+
+
+def malformed(where: str, message: str) -> ApiError:
+    """A request that cannot be read: `where` is `JSON body`, `query parameters` or `path parameters`."""
+    return ApiError(400, f"{'Format' if where == 'JSON body' else 'Deserialize'} error in {where}: {message}")
+
+
+def invalid(where: str, message: str) -> ApiError:
+    """A request that can be read but breaks a rule."""
+    return ApiError(422, f"Validation error in {where}: [{message}]")
 
 
 def not_found(message: str) -> ApiError:
@@ -31,3 +49,11 @@ def forbidden(message: str) -> ApiError:
 
 def unauthorized(message: str) -> ApiError:
     return ApiError(401, message, plain=True)
+
+
+def service_error(message: str) -> ApiError:
+    return ApiError(500, f"Service internal error: {message}")
+
+
+def io_error(message: object) -> ApiError:
+    return service_error(f"File IO error: {message}")

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from .engine import Point, Selection
 from .errors import bad_input
+from .model import Point, Selection
+from .node import Node
 from .request import Request, member, refuse_unknown
-from .storage import Storage
 
 
-def upsert(storage: Storage, request: Request) -> Any:
+def upsert(node: Node, request: Request) -> Any:
     points = [_point(each) for each in member(request.fields("points"), "points")]
-    storage.shard(request.collection).upsert(points)
+    collection = node.storage.get(request.collection)
+    with collection.lock:
+        collection.shard.upsert(points)
     return _done(request)
 
 
-def delete(storage: Storage, request: Request) -> Any:
+def delete(node: Node, request: Request) -> Any:
     ids = member(request.fields("points"), "points")
-    storage.shard(request.collection).delete(ids)
+    collection = node.storage.get(request.collection)
+    with collection.lock:
+        collection.shard.delete(ids)
     return _done(request)
 
 
-def query(storage: Storage, request: Request) -> Any:
+def query(node: Node, request: Request) -> Any:
     body = request.fields("query", "limit", "offset", "filter", "with_payload", "with_vector", "score_threshold")
     vector = member(body, "query")
     if isinstance(vector, dict):
@@ -30,7 +34,7 @@ def query(storage: Storage, request: Request) -> Any:
         vector = member(vector, "nearest")
     if not isinstance(vector, list):
         raise bad_input("this test double searches by a vector only")
-    found = storage.shard(request.collection).nearest(
+    found = node.storage.get(request.collection).shard.nearest(
         vector,
         _selection(body, with_payload=False),
         limit=body.get("limit", 10),
@@ -40,17 +44,17 @@ def query(storage: Storage, request: Request) -> Any:
     return {"points": [_found(point) for point in found]}
 
 
-def scroll(storage: Storage, request: Request) -> Any:
+def scroll(node: Node, request: Request) -> Any:
     body = request.fields("limit", "offset", "filter", "with_payload", "with_vector")
-    found, following = storage.shard(request.collection).scroll(
+    found, following = node.storage.get(request.collection).shard.scroll(
         _selection(body, with_payload=True), limit=body.get("limit", 10), offset=body.get("offset")
     )
     return {"points": [_found(point) for point in found], "next_page_offset": following}
 
 
-def count(storage: Storage, request: Request) -> Any:
+def count(node: Node, request: Request) -> Any:
     body = request.fields("filter", "exact")
-    counted = storage.shard(request.collection).count(_filter(body), exact=body.get("exact", True))
+    counted = node.storage.get(request.collection).shard.count(_filter(body), exact=body.get("exact", True))
     return {"count": counted}
 
 

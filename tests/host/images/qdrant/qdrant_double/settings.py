@@ -18,22 +18,40 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - the server's own default: what is reachable is decided by what is published
     http_port: int = 6333
     api_key: str | None = None
+    alt_api_key: str | None = None
     read_only_api_key: str | None = None
+    enable_snapshot_url_recovery: bool = True
     storage_path: Path = Path("./storage")
     snapshots_path: Path = Path("./snapshots")
+    temp_path: Path | None = None
 
     @classmethod
     def load(cls, config_path: str | None, environ: Mapping[str, str]) -> Settings:
         merged = _merge(_from_file(config_path), _from_environment(environ))
         service, storage = merged.get("service", {}), merged.get("storage", {})
+        temp_path = storage.get("temp_path")
         return cls(
             host=service.get("host", cls.host),
             http_port=int(service.get("http_port", cls.http_port)),
             api_key=service.get("api_key"),
+            alt_api_key=service.get("alt_api_key"),
             read_only_api_key=service.get("read_only_api_key"),
+            # A value of the environment is text, one of the file is a boolean.
+            enable_snapshot_url_recovery=str(service.get("enable_snapshot_url_recovery", True)).lower() == "true",
             storage_path=Path(storage.get("storage_path", cls.storage_path)),
             snapshots_path=Path(storage.get("snapshots_path", cls.snapshots_path)),
+            temp_path=Path(temp_path) if temp_path else None,
         )
+
+    @property
+    def work_path(self) -> Path:
+        """Where archives are made and unpacked."""
+        return (self.temp_path or self.storage_path) / "tmp"
+
+    @property
+    def upload_path(self) -> Path:
+        """Where the bodies of uploads are kept until they are whole."""
+        return (self.temp_path or self.snapshots_path) / "tmp" / "upload"
 
 
 def _from_file(config_path: str | None) -> dict[str, Any]:

@@ -1,124 +1,108 @@
-"""Collections and aliases, on disk in the server's own layout.
+"""All state of the server on disk, in its own layout.
 
-storage/collections/<name>/config.json      what the collection was created with
-storage/collections/<name>/0/               its one shard, written by the engine
-storage/aliases/data.json                   alias → collection
+storage/collections/<name>/    one collection each, see collection.py
+storage/aliases/data.json      alias → collection
+storage/raft_state.json        who this server is: its id is in the names of snapshots
+storage/tmp/                   archives in the making, emptied at start
+snapshots/<name>/              snapshots of a collection, which outlive it
+snapshots/                     snapshots of everything
 """
 
 from __future__ import annotations
 
 import json
-import os
+import random
 import shutil
 import threading
-from pathlib import Path
 from typing import Any
 
-from .engine import Engine, Shard
-from .errors import ApiError, bad_input, not_found
+from .collection import Collection, new_config, write_json
+from .errors import ApiError, bad_input, invalid, not_found
 from .settings import Settings
 
-# What a collection is created with beside its vectors: the server's defaults.
-_PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
-_CONFIG: dict[str, Any] = {
-    "hnsw_config": {
-        "m": 16,
-        "ef_construct": 100,
-        "full_scan_threshold": 10000,
-        "max_indexing_threads": 0,
-        "on_disk": False,
-    },
-    "optimizer_config": {
-        "deleted_threshold": 0.2,
-        "vacuum_min_vector_number": 1000,
-        "default_segment_number": 0,
-        "indexing_threshold": 10000,
-        "flush_interval_sec": 5,
-    },
-    "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
-    "quantization_config": None,
-}
 _FORBIDDEN_IN_NAMES = set('<>:"/\\|?*\0\x1f')
 
 
 class Storage:
-    """All state of the server. `lock` is held around every request: the double need not be fast."""
+    """`lock` is held while the lists of collections and aliases are read or changed, never while a collection works."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.lock = threading.RLock()
-        self.snapshots_path = settings.snapshots_path
-        self._engine = engine
-        self._collections_path = settings.storage_path / "collections"
+        self.collections_path = settings.storage_path / "collections"
         self._aliases_path = settings.storage_path / "aliases" / "data.json"
-        for directory in (self._collections_path, self._aliases_path.parent, self.snapshots_path):
+        for directory in (settings.work_path, settings.upload_path):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+        for directory in (self.collections_path, self._aliases_path.parent, settings.snapshots_path):
             directory.mkdir(parents=True, exist_ok=True)
+        self.peer = self._peer()
         self.aliases: dict[str, str] = json.loads(self._aliases_path.read_text()) if self._aliases_path.exists() else {}
-        self._shards: dict[str, Shard] = {}
-        for directory in sorted(self._collections_path.iterdir()):
-            # The configuration is written last and removed first: without it, a creation or a removal was cut off.
+        self._collections: dict[str, Collection] = {}
+        for directory in sorted(self.collections_path.iterdir()):
             if (directory / "config.json").exists():
-                self._shards[directory.name] = engine.load(directory / "0")
-            else:
+                self._collections[directory.name] = Collection.load(directory)
+            else:  # its creation or removal was cut off
                 shutil.rmtree(directory)
 
+    def _peer(self) -> int:
+        path = self.settings.storage_path / "raft_state.json"
+        if not path.exists():
+            write_json(path, {"this_peer_id": random.randint(1, 1 << 53)})
+        return int(json.loads(path.read_text())["this_peer_id"])
+
     def names(self) -> list[str]:
-        return sorted(self._shards)
+        return sorted(self._collections)
+
+    def all(self) -> list[Collection]:
+        with self.lock:
+            return list(self._collections.values())
 
     def exists(self, name: str) -> bool:
-        return self.aliases.get(name, name) in self._shards
+        with self.lock:
+            return self.aliases.get(name, name) in self._collections
 
-    def resolve(self, name: str) -> str:
+    def get(self, name: str) -> Collection:
         """The collection behind a name, which may be an alias."""
-        collection = self.aliases.get(name, name)
-        if collection not in self._shards:
+        with self.lock:
+            collection = self._collections.get(self.aliases.get(name, name))
+        if collection is None:
             raise not_found(f"Collection `{name}` doesn't exist!")
         return collection
 
-    def shard(self, name: str) -> Shard:
-        return self._shards[self.resolve(name)]
+    def create(self, name: str, vectors: dict[str, Any]) -> Collection:
+        return self.create_from(name, new_config(vectors))
 
-    def config(self, name: str) -> dict[str, Any]:
-        return dict(json.loads((self._collections_path / self.resolve(name) / "config.json").read_text()))
-
-    def create(self, name: str, vectors: dict[str, Any]) -> None:
-        if name in self._shards:
-            raise ApiError(409, f"Wrong input: Collection `{name}` already exists!")
-        if name in self.aliases:
-            raise bad_input(f"Can't create collection with name {name}. Alias with the same name already exists")
-        if not 1 <= len(name) <= 255 or name in (".", "..") or _FORBIDDEN_IN_NAMES & set(name):
-            raise ApiError(422, f"Validation error in path parameters: [name: invalid collection name {name!r}]")
-        directory = self._collections_path / name
-        try:
-            shard = self._engine.create(directory / "0", vectors)
-        except Exception:
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
-        _write(directory / "config.json", {"params": {"vectors": vectors, **_PARAMS}, **_CONFIG})
-        self._shards[name] = shard
+    def create_from(self, name: str, config: dict[str, Any]) -> Collection:
+        """A collection with the configuration of another, for example of one that is in a snapshot."""
+        check_new_name(name)
+        with self.lock:
+            if name in self._collections:
+                raise ApiError(409, f"Wrong input: Collection `{name}` already exists!")
+            if name in self.aliases:
+                raise bad_input(f"Can't create collection with name {name}. Alias with the same name already exists")
+            self._collections[name] = Collection.create(self.collections_path / name, config, self.peer)
+            return self._collections[name]
 
     def drop(self, name: str) -> bool:
-        if name not in self._shards:
-            return False
-        self._shards.pop(name).close()
-        (self._collections_path / name / "config.json").unlink()
-        shutil.rmtree(self._collections_path / name)
-        self.set_aliases({alias: target for alias, target in self.aliases.items() if target != name})
+        with self.lock:
+            collection = self._collections.pop(name, None)
+            if collection is None:
+                return False
+            self.set_aliases({alias: target for alias, target in self.aliases.items() if target != name})
+        collection.remove()
         return True
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
-        _write(self._aliases_path, aliases)
+        write_json(self._aliases_path, aliases)
         self.aliases = aliases
 
     def close(self) -> None:
-        for shard in self._shards.values():
-            shard.close()
-        self._shards.clear()
+        for collection in self.all():
+            with collection.lock:
+                collection.shard.close()
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def check_new_name(name: str) -> None:
+    if not 1 <= len(name) <= 255 or name in (".", "..") or _FORBIDDEN_IN_NAMES & set(name):
+        raise invalid("path parameters", f"collection_name: invalid collection name {name!r}")

@@ -1,0 +1,56 @@
+"""Snapshots over HTTP: what the routes ask of snapshots.py and recovery.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import recovery, snapshots
+from .errors import forbidden, malformed
+from .node import Node
+from .request import Request, member, valid_checksum, valid_priority
+from .routes import Work
+
+
+def listed(node: Node, request: Request) -> Any:
+    return snapshots.listed(node.snapshots.directory(request.collection))
+
+
+def create(node: Node, request: Request) -> Work:
+    name = request.collection
+    return lambda: node.snapshots.create(name)
+
+
+def download(node: Node, request: Request) -> Path:
+    return snapshots.find(node.snapshots.directory(request.collection), request.names["snapshot"])
+
+
+def delete(node: Node, request: Request) -> Work:
+    name, snapshot = request.collection, request.names["snapshot"]
+    return lambda: snapshots.delete(snapshots.find(node.snapshots.directory(name), snapshot))
+
+
+def upload(node: Node, request: Request) -> Work:
+    name, upload = request.collection, request.upload
+    checksum = valid_checksum(request.query.get("checksum"), "query parameters")
+    valid_priority(request.query.get("priority"), "query parameters")
+    assert upload is not None
+    return lambda: recovery.from_upload(node.snapshots, name, upload, checksum)
+
+
+def recover(node: Node, request: Request) -> Work:
+    name, body = request.collection, request.body
+    if not isinstance(body, dict):
+        raise malformed("JSON body", "expected struct SnapshotRecover")
+    location = member(body, "location")
+    checksum = valid_checksum(body.get("checksum"), "JSON body")
+    valid_priority(body.get("priority"), "JSON body")
+    if "://" not in str(location):
+        raise malformed("JSON body", "relative URL without a base")
+
+    def work() -> bool:
+        if not node.settings.enable_snapshot_url_recovery and location.startswith("http"):
+            raise forbidden("Snapshot recovery from remote URLs is disabled in the configuration")
+        return recovery.from_location(node.snapshots, name, location, checksum, body.get("api_key"))
+
+    return work

@@ -1,0 +1,55 @@
+"""Doubles of Qdrant to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from running_double import Double, Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        host="127.0.0.1",
+        http_port=0,
+        api_key="manage",
+        alt_api_key="next",
+        read_only_api_key="read",
+        storage_path=tmp_path / "storage",
+        snapshots_path=tmp_path / "snapshots",
+    )
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Settings], Double]]:
+    """Doubles with settings of a test's own."""
+    started = []
+
+    def start(settings: Settings) -> Double:
+        double = Double(settings)
+        double.start()
+        started.append(double)
+        return double
+
+    yield start
+    for double in started:
+        double.stop()
+
+
+@pytest.fixture
+def double(settings: Settings, start: Callable[[Settings], Double]) -> Double:
+    return start(settings)
+
+
+@pytest.fixture
+def filled(double: Double) -> Double:
+    """With a collection `texts` of two points."""
+    double.result("PUT", "/collections/texts", {"vectors": {"size": 2, "distance": "Dot"}})
+    points = [
+        {"id": 1, "vector": [1, 0], "payload": {"text": "one"}},
+        {"id": 2, "vector": [0, 1], "payload": {"text": "two"}},
+    ]
+    double.result("PUT", "/collections/texts/points?wait=true", {"points": points})
+    return double
