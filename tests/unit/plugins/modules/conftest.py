@@ -1,12 +1,14 @@
-"""Fixtures for tests of modules that drive Docker."""
+"""Fixtures for tests of modules that drive Docker, and of those that talk to Qdrant."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_docker import FakeDocker
+from qdrant_case import Double, settings_in
 
 
 @pytest.fixture
@@ -25,3 +27,12 @@ def project(tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / ".env").write_text("COMPOSE_PROJECT_NAME=test\n")
     return directory
+
+
+@pytest.fixture
+def qdrant(tmp_path: Path) -> Iterator[Double]:
+    """A test double of Qdrant on the real storage engine, empty."""
+    double = Double(settings_in(tmp_path / "qdrant"))
+    double.start()
+    yield double
+    double.stop()
