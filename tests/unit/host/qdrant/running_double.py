@@ -13,9 +13,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "host" / "images" / "qdrant"))
 
+from qdrant_double.full import recover_at_start
 from qdrant_double.node import Node
 from qdrant_double.server import Server
 from qdrant_double.settings import Settings
+
+IMAGE = Path(sys.path[0])
+
+__all__ = ["IMAGE", "Answer", "Double", "Settings", "recover_at_start"]
 
 
 @dataclass
@@ -45,19 +50,17 @@ class Answer:
 class Double:
     settings: Settings
     server: Server = field(init=False)
+    port: int = 0
 
     def start(self) -> None:
         self.server = Server(Node(self.settings))
+        self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
 
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
         self.server.node.storage.close()
-
-    @property
-    def port(self) -> int:
-        return int(self.server.server_address[1])
 
     @property
     def url(self) -> str:

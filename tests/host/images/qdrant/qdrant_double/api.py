@@ -28,6 +28,10 @@ ROUTES = [
     Route("PUT", "/collections/{collection}/snapshots/recover", _MANAGE, snapshots_api.recover, Kind.WORK),
     Route("GET", "/collections/{collection}/snapshots/{snapshot}", _READ, snapshots_api.download, Kind.FILE),
     Route("DELETE", "/collections/{collection}/snapshots/{snapshot}", _MANAGE, snapshots_api.delete, Kind.WORK),
+    Route("GET", "/snapshots", _READ, snapshots_api.listed_full),
+    Route("POST", "/snapshots", _MANAGE, snapshots_api.create_full, Kind.WORK),
+    Route("GET", "/snapshots/{snapshot}", _READ, snapshots_api.download_full, Kind.FILE),
+    Route("DELETE", "/snapshots/{snapshot}", _MANAGE, snapshots_api.delete_full, Kind.WORK),
 ]
 
 

@@ -44,6 +44,14 @@ class Settings:
         )
 
     @property
+    def collections_path(self) -> Path:
+        return self.storage_path / "collections"
+
+    @property
+    def aliases_path(self) -> Path:
+        return self.storage_path / "aliases" / "data.json"
+
+    @property
     def work_path(self) -> Path:
         """Where archives are made and unpacked."""
         return (self.temp_path or self.storage_path) / "tmp"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import recovery, snapshots
+from . import full, recovery, snapshots
 from .errors import forbidden, malformed
 from .node import Node
 from .request import Request, member, valid_checksum, valid_priority
@@ -54,3 +54,19 @@ def recover(node: Node, request: Request) -> Work:
         return recovery.from_location(node.snapshots, name, location, checksum, body.get("api_key"))
 
     return work
+
+
+def listed_full(node: Node, request: Request) -> Any:
+    return snapshots.listed(node.settings.snapshots_path)
+
+
+def create_full(node: Node, request: Request) -> Work:
+    return lambda: full.create(node.snapshots)
+
+
+def download_full(node: Node, request: Request) -> Path:
+    return snapshots.find(node.settings.snapshots_path, request.names["snapshot"])
+
+
+def delete_full(node: Node, request: Request) -> Work:
+    return lambda: snapshots.delete(snapshots.find(node.settings.snapshots_path, request.names["snapshot"]))

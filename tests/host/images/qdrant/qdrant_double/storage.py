@@ -29,27 +29,19 @@ class Storage:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.lock = threading.RLock()
-        self.collections_path = settings.storage_path / "collections"
-        self._aliases_path = settings.storage_path / "aliases" / "data.json"
         for directory in (settings.work_path, settings.upload_path):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-        for directory in (self.collections_path, self._aliases_path.parent, settings.snapshots_path):
+        for directory in (settings.collections_path, settings.snapshots_path):
             directory.mkdir(parents=True, exist_ok=True)
-        self.peer = self._peer()
-        self.aliases: dict[str, str] = json.loads(self._aliases_path.read_text()) if self._aliases_path.exists() else {}
+        self.peer = peer_id(settings)
+        self.aliases = read_aliases(settings)
         self._collections: dict[str, Collection] = {}
-        for directory in sorted(self.collections_path.iterdir()):
+        for directory in sorted(settings.collections_path.iterdir()):
             if (directory / "config.json").exists():
                 self._collections[directory.name] = Collection.load(directory)
             else:  # its creation or removal was cut off
                 shutil.rmtree(directory)
-
-    def _peer(self) -> int:
-        path = self.settings.storage_path / "raft_state.json"
-        if not path.exists():
-            write_json(path, {"this_peer_id": random.randint(1, 1 << 53)})
-        return int(json.loads(path.read_text())["this_peer_id"])
 
     def names(self) -> list[str]:
         return sorted(self._collections)
@@ -81,7 +73,7 @@ class Storage:
                 raise ApiError(409, f"Wrong input: Collection `{name}` already exists!")
             if name in self.aliases:
                 raise bad_input(f"Can't create collection with name {name}. Alias with the same name already exists")
-            self._collections[name] = Collection.create(self.collections_path / name, config, self.peer)
+            self._collections[name] = Collection.create(self.settings.collections_path / name, config, self.peer)
             return self._collections[name]
 
     def drop(self, name: str) -> bool:
@@ -94,7 +86,7 @@ class Storage:
         return True
 
     def set_aliases(self, aliases: dict[str, str]) -> None:
-        write_json(self._aliases_path, aliases)
+        write_aliases(self.settings, aliases)
         self.aliases = aliases
 
     def close(self) -> None:
@@ -106,3 +98,22 @@ class Storage:
 def check_new_name(name: str) -> None:
     if not 1 <= len(name) <= 255 or name in (".", "..") or _FORBIDDEN_IN_NAMES & set(name):
         raise invalid("path parameters", f"collection_name: invalid collection name {name!r}")
+
+
+def peer_id(settings: Settings) -> int:
+    """Drawn once for a storage."""
+    path = settings.storage_path / "raft_state.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"this_peer_id": random.randint(1, 1 << 53)})
+    return int(json.loads(path.read_text())["this_peer_id"])
+
+
+def read_aliases(settings: Settings) -> dict[str, str]:
+    path = settings.aliases_path
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def write_aliases(settings: Settings, aliases: dict[str, str]) -> None:
+    settings.aliases_path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(settings.aliases_path, aliases)
