@@ -179,6 +179,10 @@ class Client:
         path = _path(name, "points", "count")
         return int(self.http.call(what, "POST", path, {"exact": True}, repeatable=True, patient=True)["count"])
 
+    def create_collection(self, name: str, config: Mapping[str, Any]) -> None:
+        """Make a collection that is not there."""
+        self.http.call(f"Creating collection {name}", "PUT", _path(name), dict(config), patient=True)
+
     def delete_collection(self, name: str) -> None:
         """Remove a collection, its points and its aliases. Its snapshots stay."""
         self.http.call(f"Deleting collection {name}", "DELETE", _path(name), repeatable=True, patient=True)

@@ -190,12 +190,15 @@ class Restore:
             return f"Undoing it failed too: {error}{self._kept(safety)}"
 
     def _removed_again(self, name: str) -> str:
-        if self.client.collection(name) is not None:
-            with contextlib.suppress(RefusedError):  # a broken one cannot be counted
-                if points := self.client.count(name):
-                    # Most of a collection may be worth more than none of it, to whoever has nothing else.
-                    return f"The {points} points that came stay, without their aliases."
-            self.client.delete_collection(name)
+        if self.client.collection(name) is None:
+            # The upload lies there all the same, and nobody gets at the snapshots of a collection that is absent.
+            self.client.create_collection(name, {"vectors": {"size": 1, "distance": "Dot"}})
+        with contextlib.suppress(RefusedError):  # a broken one cannot be counted
+            if points := self.client.count(name):
+                # Most of a collection may be worth more than none of it, to whoever has nothing else.
+                return f"The {points} points that came stay, without their aliases."
+        self._remove_uploads(name)
+        self.client.delete_collection(name)
         self.record.forget(name)
         return f"Collection {name} is absent, as it was before."
 

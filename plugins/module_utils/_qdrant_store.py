@@ -85,7 +85,7 @@ class Manifest:
         try:
             values = json.loads(text)
             if values.pop("format") != _FORMAT:
-                raise QdrantError(f"The manifest {place} was written by a newer version of this collection.")
+                raise ValueError("its format is that of another version of this collection")
             collections = {str(name): Contents(**each) for name, each in values.pop("collections").items()}
             manifest = cls(collections=collections, **values)
             safe_name(manifest.snapshot)
@@ -96,8 +96,8 @@ class Manifest:
             stray = set(manifest.aliases.values()) - set(collections)
             if manifest.kind not in ("collection", "storage") or (manifest.kind == "collection" and not one) or stray:
                 raise ValueError("its collections and aliases do not fit together")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise QdrantError(f"{place} is not a manifest of a snapshot: {error}.") from error
+        except (QdrantError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise QdrantError(f"{place} is not a manifest of a snapshot: {str(error).rstrip('.')}.") from error
         return manifest
 
 
