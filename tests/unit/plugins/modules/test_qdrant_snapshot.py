@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from qdrant_case import Double, alias, fill, left_on_server, upsert
 
 from ansible_collections.somos.infra.plugins.module_utils import _qdrant_backup
 from ansible_collections.somos.infra.plugins.module_utils._qdrant import Client, Http
+from ansible_collections.somos.infra.plugins.module_utils._qdrant_archive import inspect
 from ansible_collections.somos.infra.plugins.module_utils._qdrant_backup import Backup
 from ansible_collections.somos.infra.plugins.module_utils._qdrant_store import SUFFIX, Manifest, Store, read_manifest
 from ansible_collections.somos.infra.plugins.modules import qdrant_snapshot, qdrant_snapshot_info
@@ -269,6 +272,34 @@ def test_a_snapshot_that_somebody_else_replaced_in_the_same_second_is_made_again
     assert taken.path
     assert hashlib.sha256(taken.path.read_bytes()).hexdigest() == taken.manifest.checksum
     assert files(dest) == [taken.snapshot.name, taken.snapshot.name + SUFFIX]
+
+
+@pytest.mark.parametrize("same_directory", [True, False])
+@pytest.mark.parametrize("same_host", [True, False])
+def test_two_runs_in_the_same_second_lose_and_mix_nothing(
+    qdrant: Double, dest: Path, monkeypatch: pytest.MonkeyPatch, same_directory: bool, same_host: bool
+) -> None:
+    fill(qdrant)
+    monkeypatch.setattr(_qdrant_backup, "_NEXT_SECOND", 1.1)
+    if not same_host:  # runs on two hosts have no lock in common
+        monkeypatch.setattr(_qdrant_backup, "host_lock", lambda url: contextlib.nullcontext())
+
+    def work(number: int) -> list[_qdrant_backup.Taken]:
+        directory = dest if same_directory else dest / str(number)
+        backup = Backup(Client(Http(qdrant.url, "manage")), Store(str(directory)), keep_on_server=False)
+        with backup.locked():
+            return [backup.take(each) for each in ("one", "plain")]
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = [each for run in pool.map(work, (1, 2)) for each in run]
+    paths = {each.path for each in taken if each.path}
+    assert len(paths) == 4
+    for each in taken:
+        assert each.path
+        assert read_manifest(each.path.with_name(each.path.name + SUFFIX)) == each.manifest
+        assert hashlib.sha256(each.path.read_bytes()).hexdigest() == each.manifest.checksum
+        assert inspect(each.path).kind == "collection"
+    assert left_on_server(qdrant) == []
 
 
 def test_a_name_that_is_kept_already_is_never_overwritten(
