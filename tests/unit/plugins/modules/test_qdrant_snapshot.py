@@ -274,8 +274,7 @@ def test_a_snapshot_that_somebody_else_replaced_in_the_same_second_is_made_again
     assert files(dest) == [taken.snapshot.name, taken.snapshot.name + SUFFIX]
 
 
-@pytest.mark.parametrize("same_directory", [True, False])
-@pytest.mark.parametrize("same_host", [True, False])
+@pytest.mark.parametrize(("same_directory", "same_host"), [(True, True), (True, False), (False, False)])
 def test_two_runs_in_the_same_second_lose_and_mix_nothing(
     qdrant: Double, dest: Path, monkeypatch: pytest.MonkeyPatch, same_directory: bool, same_host: bool
 ) -> None:
