@@ -6,7 +6,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running_double import Double, Settings
+from api_description import description
+from running_double import Connection, Double, Settings
+
+
+@pytest.fixture(autouse=True)
+def described(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every answer that is given in a test is held to Qdrant's own description, whoever asked."""
+    given, send = [], Connection._send
+
+    def recording(self: Connection, status: int, headers: dict[str, str], content: bytes) -> None:
+        path, kind = self.path.partition("?")[0], headers["Content-Type"].partition(";")[0]
+        given.append((self.command, path.rstrip("/") or "/", status, kind, content))
+        send(self, status, headers, content)
+
+    monkeypatch.setattr(Connection, "_send", recording)
+    yield
+    judge = description()
+    answers = [answer for answer in given if not answer[1].startswith("/_double/")]
+    problems = [problem for answer in answers for problem in judge.problems(*answer)] if judge else []
+    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "host" / "images" / "qdrant"))
 
+from qdrant_double.connection import Connection
 from qdrant_double.full import recover_at_start
 from qdrant_double.node import Node
 from qdrant_double.server import Server
@@ -20,7 +21,7 @@ from qdrant_double.settings import Settings
 
 IMAGE = Path(sys.path[0])
 
-__all__ = ["IMAGE", "Answer", "Double", "Settings", "recover_at_start"]
+__all__ = ["IMAGE", "Answer", "Connection", "Double", "Settings", "recover_at_start"]
 
 
 @dataclass

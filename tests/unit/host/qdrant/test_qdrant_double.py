@@ -131,7 +131,8 @@ def test_a_removed_collection_takes_its_aliases_with_it(filled: Double) -> None:
         ("PUT", "/collections/new", {"vectors": {"size": 2, "distance": "Near"}}, 400, "distance"),
         ("PUT", "/collections/texts/points", {"points": [{"id": 3, "vector": [1]}]}, 400, "dimension error"),
         ("PUT", "/collections/texts/points", {"points": [{"id": 3}]}, 400, "missing field `vector`"),
-        ("POST", "/collections/texts/points/query", {"query": [1, 0], "using": "x"}, 400, "does not know using"),
+        ("POST", "/collections/texts/points/query", {"query": [1, 0], "using": "x"}, 400, "Not existing vector name"),
+        ("POST", "/collections/texts/points/query", {"query": [1, 0], "params": {}}, 400, "does not know params"),
         ("POST", "/collections/texts/points/count", {"filter": {"must": [{"nested": {}}]}}, 400, "nested"),
     ],
 )

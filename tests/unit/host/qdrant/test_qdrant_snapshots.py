@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ def test_a_snapshot_has_the_server_s_layout(filled: Double) -> None:
 def test_qdrant_s_own_engine_reads_the_shard_of_a_snapshot(filled: Double, tmp_path: Path) -> None:
     with archive(filled.content("texts", filled.snapshot("texts")["name"])) as outer:
         outer.extractall(tmp_path / "unpacked", filter="data")
-    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
-        shard.add(tmp_path / "unpacked" / "0", arcname=".")
+    subprocess.run(
+        ["tar", "--sparse", "-cf", tmp_path / "shard.tar", "-C", tmp_path / "unpacked" / "0", "."], check=True
+    )
     qdrant_edge.EdgeShard.unpack_snapshot(str(tmp_path / "shard.tar"), str(tmp_path / "shard"))
     loaded = qdrant_edge.EdgeShard.load(str(tmp_path / "shard"))
     assert loaded.info().points_count == 2
@@ -109,6 +111,9 @@ def test_a_part_of_a_snapshot_can_be_asked_for(filled: Double) -> None:
     assert (part.status, part.content) == (206, whole.content[1000:])
     assert part.headers["content-range"] == f"bytes 1000-{len(whole.content) - 1}/{len(whole.content)}"
     assert part.headers["etag"] == whole.headers["etag"]
+    assert filled.ask("GET", path, Range="bytes=0-").status == 200
+    assert filled.ask("GET", path, Range="bytes=10-", If_Match='"changed"').status == 412
+    assert filled.ask("GET", path, Range="bytes=10-", If_Match=whole.headers["etag"]).status == 206
     assert filled.ask("GET", path, Range="bytes=10-19").content == whole.content[10:20]
     assert filled.ask("GET", path, Range="bytes=-5").content == whole.content[-5:]
     beyond = filled.ask("GET", path, Range=f"bytes={len(whole.content)}-")

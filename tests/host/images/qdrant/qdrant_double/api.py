@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from . import collections, points, snapshots_api
+from . import collections, points, service, snapshots_api
 from .access import Access
 from .routes import Kind, Route
 
 _READ, _MANAGE = Access.READ, Access.MANAGE
 
 ROUTES = [
+    Route("GET", "/metrics", _READ, service.metrics, Kind.TEXT),
+    Route("GET", "/telemetry", _READ, service.telemetry),
+    Route("GET", "/cluster", _READ, service.cluster),
+    Route("GET", "/collections/{collection}/cluster", _READ, service.collection_cluster),
+    Route("POST", "/collections/{collection}/cluster", _MANAGE, service.update_collection_cluster),
     Route("GET", "/collections", _READ, collections.list_all),
     Route("POST", "/collections/aliases", _MANAGE, collections.update_aliases),
     Route("GET", "/aliases", _READ, collections.list_aliases),
@@ -17,7 +22,11 @@ ROUTES = [
     Route("DELETE", "/collections/{collection}", _MANAGE, collections.delete),
     Route("GET", "/collections/{collection}/exists", _READ, collections.exists),
     Route("GET", "/collections/{collection}/aliases", _READ, collections.list_aliases),
+    Route("PUT", "/collections/{collection}/index", _MANAGE, collections.create_index),
+    Route("DELETE", "/collections/{collection}/index/{field}", _MANAGE, collections.delete_index),
     Route("PUT", "/collections/{collection}/points", _MANAGE, points.upsert),
+    Route("POST", "/collections/{collection}/points", _READ, points.retrieve),
+    Route("GET", "/collections/{collection}/points/{id}", _READ, points.get),
     Route("POST", "/collections/{collection}/points/delete", _MANAGE, points.delete),
     Route("POST", "/collections/{collection}/points/query", _READ, points.query),
     Route("POST", "/collections/{collection}/points/scroll", _READ, points.scroll),

@@ -11,7 +11,6 @@ shard_0.initializing      while the shard is replaced: a shard that was left hal
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import uuid
@@ -108,11 +107,19 @@ class Collection:
                     path.rename(shard_path / path.name)
             try:
                 self.shard = edge.load(shard_path)
+                self._complete_indexes()
             except RefusedByEngineError as error:
                 self.shard = BrokenShard("Failed to restore local replica")
                 _clear(shard_path)
                 raise service_error(str(error)) from error
             _flag(self.directory).unlink()
+
+    def _complete_indexes(self) -> None:
+        """A shard from elsewhere may lack indexes that the collection has; those that it has beyond are kept."""
+        present = self.shard.info().indexes
+        for field, schema in self.schema.items():
+            if field not in present:
+                self.shard.create_index(field, schema)
 
     def remove(self) -> None:
         with self.lock:
@@ -149,11 +156,9 @@ def replica_state(peer: int) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all, also where the process is killed; what a power cut leaves is not the double's concern."""
     temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from .errors import ApiError, bad_input, invalid, malformed, not_found
 from .node import Node
+from .points import done
 from .request import Request, member, refuse_unknown
 from .storage import Storage
 
+_INDEXES = ("keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid")
 _DISTANCES = ("Cosine", "Dot", "Euclid", "Manhattan")
 
 
@@ -41,8 +43,37 @@ def info(node: Node, request: Request) -> Any:
         "points_count": state.points_count,
         "segments_count": state.segments_count,
         "config": config,
-        "payload_schema": {},
+        "payload_schema": {
+            field: {"data_type": kind, "points": points} | _index_params(collection.schema.get(field))
+            for field, (kind, points) in state.indexes.items()
+        },
     }
+
+
+def create_index(node: Node, request: Request) -> Any:
+    body = request.fields("field_name", "field_schema")
+    field, schema = member(body, "field_name"), member(body, "field_schema")
+    kind = schema.get("type") if isinstance(schema, dict) else schema
+    if kind not in _INDEXES:
+        raise malformed("JSON body", f"field_schema is none of {', '.join(_INDEXES)}")
+    collection = node.storage.get(request.collection)
+    with collection.lock:
+        collection.shard.create_index(field, schema)
+        collection.schema = {**collection.schema, field: schema}
+    return done(request)
+
+
+def delete_index(node: Node, request: Request) -> Any:
+    field = request.names["field"]
+    collection = node.storage.get(request.collection)
+    with collection.lock:
+        collection.shard.delete_index(field)
+        collection.schema = {name: schema for name, schema in collection.schema.items() if name != field}
+    return done(request)
+
+
+def _index_params(schema: Any) -> dict[str, Any]:
+    return {"params": schema} if isinstance(schema, dict) else {}
 
 
 def exists(node: Node, request: Request) -> Any:

@@ -14,7 +14,8 @@ from typing import BinaryIO
 _CHUNK = 1 << 20
 
 
-def send(handler: BaseHTTPRequestHandler, path: Path) -> None:
+def send(handler: BaseHTTPRequestHandler, path: Path, most: int | None = None) -> None:
+    """With `most`, the answer breaks off after so many bytes of its body, without a word in its head."""
     with path.open("rb") as file:
         status = path.stat()
         size = status.st_size
@@ -28,20 +29,27 @@ def send(handler: BaseHTTPRequestHandler, path: Path) -> None:
             "ETag": etag,
         }
         wanted = handler.headers.get("Range")
-        if wanted is None and _compressed(handler.headers):
+        if wanted is None and most is None and _compressed(handler.headers):
             return _send_compressed(handler, file, headers)
-        if handler.headers.get("If-None-Match") == etag:
-            return _head(handler, 304, headers, 0)
         start, end = 0, size
         if wanted is not None:
             span = _range(wanted, size)
             if span is None:
-                return _head(handler, 416, {"Content-Range": f"bytes */{size}"}, 0)
+                return _head(handler, 416, {**headers, "Content-Range": f"bytes */{size}"}, 0)
             start, end = span
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        _head(handler, 206 if wanted is not None else 200, headers, end - start)
+            if "Accept-Encoding" in handler.headers:
+                headers["Content-Encoding"] = "identity"
+        if handler.headers.get("If-Match", etag) not in (etag, "*"):
+            return _head(handler, 412, headers, 0)
+        if handler.headers.get("If-None-Match") in (etag, "*"):
+            return _head(handler, 304, headers, None)
+        # A range that happens to be the whole file is answered with 200.
+        _head(handler, 200 if (start, end) == (0, size) else 206, headers, end - start)
         handler.wfile.flush()
-        handler.connection.sendfile(file, start, end - start)
+        count = end - start if most is None else min(end - start, most)
+        if count:  # none would mean all
+            handler.connection.sendfile(file, start, count)
     return None
 
 

@@ -49,12 +49,31 @@ class EdgeShard:
         with _translated():
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
+    def create_index(self, field: str, schema: str | dict[str, Any]) -> None:
+        with _translated():
+            self._shard.update(edge.UpdateOperation.create_field_index(field, _field_schema(schema)))
+
+    def delete_index(self, field: str) -> None:
+        with _translated():
+            self._shard.update(edge.UpdateOperation.delete_field_index(field))
+
+    def retrieve(self, ids: Sequence[PointId], selection: Selection) -> list[Point]:
+        with _translated():
+            records = self._shard.retrieve(list(ids), selection.with_payload, selection.with_vector)
+        return [Point(_plain_id(record.id), record.vector, record.payload) for record in records]
+
     def nearest(
-        self, vector: Any, selection: Selection, limit: int, offset: int, score_threshold: float | None
+        self,
+        vector: Any,
+        using: str | None,
+        selection: Selection,
+        limit: int,
+        offset: int,
+        score_threshold: float | None,
     ) -> list[Point]:
         with _translated():
             request = edge.QueryRequest(
-                query=edge.Query.Nearest(vector),
+                query=edge.Query.Nearest(vector, using),
                 limit=limit,
                 offset=offset,
                 filter=_filter(selection.matching),
@@ -86,8 +105,13 @@ class EdgeShard:
             return int(self._shard.count(edge.CountRequest(exact=exact, filter=_filter(matching))))
 
     def info(self) -> Info:
-        info = self._shard.info()
-        return Info(info.points_count, info.segments_count, info.indexed_vectors_count)
+        with _translated():
+            info = self._shard.info()
+        indexes = {
+            field: (str(index.data_type).rpartition(".")[2].lower(), index.points)
+            for field, index in info.payload_schema.items()
+        }
+        return Info(info.points_count, info.segments_count, info.indexed_vectors_count, indexes)
 
     def flush(self) -> None:
         with _translated():
@@ -101,6 +125,14 @@ class EdgeShard:
 
 def _plain_id(found: Any) -> PointId:
     return found if isinstance(found, int) else str(found)
+
+
+def _field_schema(schema: str | dict[str, Any]) -> Any:
+    """A kind of index by its name, or with its parameters, of which the engine takes what is plain here."""
+    if isinstance(schema, str):
+        return getattr(edge.PayloadSchemaType, schema.capitalize())
+    parameters = {name: value for name, value in schema.items() if name != "type"}
+    return getattr(edge, f"{schema['type'].capitalize()}IndexParams")(**parameters)
 
 
 def _vector_params(vectors: dict[str, Any]) -> Any:

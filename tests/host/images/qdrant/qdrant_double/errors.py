@@ -6,11 +6,12 @@ from __future__ import annotations
 class ApiError(Exception):
     """An answer with an error status; `plain` is text, everything else the JSON envelope with `status.error`."""
 
-    def __init__(self, status: int, message: str, *, plain: bool = False) -> None:
+    def __init__(self, status: int, message: str, *, plain: bool = False, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.plain = plain
+        self.retry_after = retry_after
 
     def as_text(self) -> ApiError:
         """The same refusal as the routes give it that answer with files: without the JSON around it."""

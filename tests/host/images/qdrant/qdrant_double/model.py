@@ -22,6 +22,8 @@ class Info:
     points_count: int
     segments_count: int
     indexed_vectors_count: int
+    # Of each payload field with an index: the kind of the index, and how many points it has.
+    indexes: dict[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)

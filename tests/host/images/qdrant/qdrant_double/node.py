@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .faults import Faults
 from .settings import Settings
 from .snapshots import Snapshots
 from .storage import Storage
@@ -13,4 +14,5 @@ class Node:
         self.settings = settings
         self.storage = Storage(settings)
         self.telemetry = Telemetry()
+        self.faults = Faults()
         self.snapshots = Snapshots(self.storage, self.telemetry)

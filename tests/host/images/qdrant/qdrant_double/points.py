@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import bad_input
-from .model import Point, Selection
+from .errors import RefusedByEngineError, bad_input, not_found
+from .model import Point, PointId, Selection
 from .node import Node
 from .request import Request, member, refuse_unknown
 
@@ -15,7 +15,7 @@ def upsert(node: Node, request: Request) -> Any:
     collection = node.storage.get(request.collection)
     with collection.lock:
         collection.shard.upsert(points)
-    return _done(request)
+    return done(request)
 
 
 def delete(node: Node, request: Request) -> Any:
@@ -23,11 +23,33 @@ def delete(node: Node, request: Request) -> Any:
     collection = node.storage.get(request.collection)
     with collection.lock:
         collection.shard.delete(ids)
-    return _done(request)
+    return done(request)
+
+
+def retrieve(node: Node, request: Request) -> Any:
+    body = request.fields("ids", "with_payload", "with_vector")
+    shard = node.storage.get(request.collection).shard
+    return [_found(point) for point in shard.retrieve(member(body, "ids"), _selection(body, with_payload=True))]
+
+
+def get(node: Node, request: Request) -> Any:
+    given = request.names["id"]
+    point_id: PointId = int(given) if given.isdecimal() else given
+    selection = Selection(with_payload=True, with_vector=True)
+    shard = node.storage.get(request.collection).shard
+    try:
+        found = shard.retrieve([point_id], selection)
+    except RefusedByEngineError as error:
+        raise bad_input(f'Can not recognize "{given}" as point id') from error
+    if not found:
+        raise not_found(f"Point with id {given} does not exists!")
+    return _found(found[0])
 
 
 def query(node: Node, request: Request) -> Any:
-    body = request.fields("query", "limit", "offset", "filter", "with_payload", "with_vector", "score_threshold")
+    body = request.fields(
+        "query", "using", "limit", "offset", "filter", "with_payload", "with_vector", "score_threshold"
+    )
     vector = member(body, "query")
     if isinstance(vector, dict):
         refuse_unknown(vector, "nearest")
@@ -36,6 +58,7 @@ def query(node: Node, request: Request) -> Any:
         raise bad_input("this test double searches by a vector only")
     found = node.storage.get(request.collection).shard.nearest(
         vector,
+        body.get("using"),
         _selection(body, with_payload=False),
         limit=body.get("limit", 10),
         offset=body.get("offset", 0),
@@ -72,7 +95,7 @@ def _found(point: Point) -> dict[str, Any]:
     return answer
 
 
-def _done(request: Request) -> Any:
+def done(request: Request) -> Any:
     # Written before the answer either way; a client that does not wait is told no more than the server would say.
     return {"operation_id": 0, "status": "completed" if request.wait else "acknowledged"}
 

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from . import archive
+from . import archive, faults
 from .collection import replica_state, write_json
 from .errors import ApiError, bad_input, bad_request, forbidden, io_error, service_error
 from .request import Upload
@@ -65,12 +65,14 @@ def _put_in_place(storage: Storage, name: str, unpacked: Path) -> None:
     config = _config(unpacked)
     if config["params"]["shard_number"] != 1:
         raise bad_input("this test double has collections of one shard only")
-    # Names are aliases here as everywhere; the configuration of a collection that is there stays as it is.
-    collection = storage.get(name) if storage.exists(name) else storage.create_from(name, config)
+    # Names are aliases here as everywhere; configuration and indexes of a collection that is there stay as they are.
+    if storage.exists(name):
+        collection = storage.get(name)
+    else:
+        collection = storage.create_from(name, config)
+        collection.schema = _json(unpacked / "payload_index.json", default={"schema": {}})["schema"]
     _check_compatible(collection.config["params"], config["params"])
-    schema = _json(unpacked / "payload_index.json", default={"schema": {}})
-    if not collection.schema:
-        collection.schema = schema["schema"]
+    faults.damage(unpacked / "0")
     collection.replace_shard(unpacked / "0")
 
 

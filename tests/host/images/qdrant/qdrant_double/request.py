@@ -30,8 +30,9 @@ class Request:
         """The body, an object with no other keys than the known ones: the double refuses what it does not do."""
         if not isinstance(self.body, dict):
             raise malformed("JSON body", "expected an object")
-        refuse_unknown(self.body, *known)
-        return self.body
+        given = {key: value for key, value in self.body.items() if value is not None}
+        refuse_unknown(given, *known)
+        return given
 
     def forget_upload(self) -> None:
         if self.upload:
@@ -57,7 +58,8 @@ class Request:
 
 
 def refuse_unknown(given: dict[str, Any], *known: str) -> None:
-    unknown = sorted(set(given) - set(known))
+    """A key that is null says no more than one that is absent."""
+    unknown = sorted({key for key, value in given.items() if value is not None} - set(known))
     if unknown:
         raise bad_input(f"this test double does not know {', '.join(unknown)}")
 

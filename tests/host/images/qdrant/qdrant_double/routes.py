@@ -18,6 +18,7 @@ Handler = Callable[[Node, Request], Any]
 
 class Kind(Enum):
     ANSWER = "the result, in JSON"
+    TEXT = "plain text"
     WORK = "work that the client may wait for or not; whether it is allowed to have it done is a part of the work"
     UPLOAD = "work on a file; whether it is allowed is asked before the file is read"
     FILE = "a file; what is wrong is said in plain text"

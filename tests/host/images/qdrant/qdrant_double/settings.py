@@ -24,6 +24,8 @@ class Settings:
     storage_path: Path = Path("./storage")
     snapshots_path: Path = Path("./snapshots")
     temp_path: Path | None = None
+    # Of the double alone: whether faults may be switched on.
+    faults: bool = False
 
     @classmethod
     def load(cls, config_path: str | None, environ: Mapping[str, str]) -> Settings:
@@ -41,6 +43,7 @@ class Settings:
             storage_path=Path(storage.get("storage_path", cls.storage_path)),
             snapshots_path=Path(storage.get("snapshots_path", cls.snapshots_path)),
             temp_path=Path(temp_path) if temp_path else None,
+            faults=environ.get("QDRANT_DOUBLE_FAULTS") == "1",
         )
 
     @property

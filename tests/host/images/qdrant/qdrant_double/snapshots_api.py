@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import full, recovery, snapshots
 from .errors import forbidden, malformed
@@ -45,11 +46,12 @@ def recover(node: Node, request: Request) -> Work:
     location = member(body, "location")
     checksum = valid_checksum(body.get("checksum"), "JSON body")
     valid_priority(body.get("priority"), "JSON body")
-    if "://" not in str(location):
-        raise malformed("JSON body", "relative URL without a base")
+    scheme = urlsplit(str(location)).scheme
+    if not scheme:
+        raise malformed("JSON body", f"location: relative URL without a base: {location!r}")
 
     def work() -> bool:
-        if not node.settings.enable_snapshot_url_recovery and location.startswith("http"):
+        if not node.settings.enable_snapshot_url_recovery and scheme in ("http", "https"):
             raise forbidden("Snapshot recovery from remote URLs is disabled in the configuration")
         return recovery.from_location(node.snapshots, name, location, checksum, body.get("api_key"))
 

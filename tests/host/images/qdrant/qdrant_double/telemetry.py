@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
+
+from . import faults
 
 
 class Telemetry:
     def __init__(self) -> None:
+        self.id = str(uuid.uuid4())
+        self.started = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
         self._lock = threading.Lock()
         self._created: Counter[str] = Counter()
         self._creating: Counter[str] = Counter()
@@ -33,6 +39,7 @@ class Telemetry:
         with self._lock:
             counter[name] += 1
         try:
+            faults.pause()
             yield
         finally:
             with self._lock:
