@@ -228,7 +228,8 @@ def test_what_cannot_be_done_is_said_in_a_way_that_helps(
     assert left_on_server(qdrant) == []
 
 
-def test_a_server_that_is_away_is_named(run_module: Any) -> None:
+def test_a_server_that_is_away_is_named(run_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Http, "repeat", lambda self, once, *, repeatable: once())
     refused = run_module(qdrant_snapshot, url="http://127.0.0.1:1", api_key="manage", timeout=0.1)
     assert refused["failed"]
     assert "http://127.0.0.1:1 cannot be reached" in refused["msg"]
