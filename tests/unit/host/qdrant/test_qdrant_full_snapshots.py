@@ -56,7 +56,7 @@ def test_a_full_snapshot_maps_its_members_and_carries_the_aliases(full: Double) 
     assert full.result("GET", "/snapshots", key="read") == [made]
     answer = full.ask("GET", f"/snapshots/{made['name']}", key="read")
     with tarfile.open(fileobj=io.BytesIO(answer.content), mode="r:") as outer:
-        config = json.load(outer.extractfile("config.json"))  # type: ignore[arg-type]
+        config = json.load(outer.extractfile("config.json"))
         assert outer.getnames() == [*config["collections_mapping"].values(), "config.json"]
     assert sorted(config["collections_mapping"]) == ["images", "texts"]
     assert config["collections_aliases"] == {"live": "texts"}
@@ -78,8 +78,8 @@ def test_a_full_snapshot_takes_away_what_was_made_in_the_same_second(
 def test_the_members_of_a_full_snapshot_can_be_uploaded_one_by_one(full: Double, archive: Path) -> None:
     before = full.points("texts")
     with tarfile.open(archive) as outer:
-        name = json.load(outer.extractfile("config.json"))["collections_mapping"]["texts"]  # type: ignore[arg-type]
-        content = outer.extractfile(name).read()  # type: ignore[union-attr]
+        name = json.load(outer.extractfile("config.json"))["collections_mapping"]["texts"]
+        content = outer.extractfile(name).read()
     full.result("DELETE", "/collections/texts")
     assert full.upload("/collections/texts/snapshots/upload", content).status == 200
     assert full.points("texts") == before
@@ -162,7 +162,7 @@ def test_the_command_line_is_the_server_s(full: Double, settings: Settings, tmp_
     path = full.settings.snapshots_path / "texts" / made["name"]
     command = [sys.executable, "-m", "qdrant_double", "--snapshot", f"{path}:copy"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
-        said = server.stdout.readline()  # type: ignore[union-attr]
+        said = server.stdout.readline()
         started = Double(other)
         started.port = int(said.rpartition(":")[2])
         assert started.points("copy") == before

@@ -66,7 +66,8 @@ def test_a_snapshot_has_the_server_s_layout(filled: Double) -> None:
             "shard_key_mapping.json",
             "payload_index.json",
         ]
-        content = {member.name: outer.extractfile(member).read() for member in outer if member.size < 1 << 20}  # type: ignore[union-attr]
+        files = [member for member in outer if "/wal/open" not in member.name]
+        content = {member.name: outer.extractfile(member).read() for member in files}
         sparse = [member.name for member in outer if member.sparse is not None]
     assert sparse == ["0/wal/open-1", "0/wal/open-2"]
     assert content["version.info"] == b"0.4.2"

@@ -29,7 +29,7 @@ class Body:
             self._next_chunk()
         if self._ended:
             return b""
-        data = self._stream.read1(min(size, self._left))  # type: ignore[attr-defined]
+        data = self._stream.read1(min(size, self._left))
         if not data:
             raise EOFError("the client closed the connection within its request")
         self._left -= len(data)

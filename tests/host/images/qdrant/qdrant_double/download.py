@@ -92,7 +92,7 @@ def _send_compressed(handler: BaseHTTPRequestHandler, file: BinaryIO, headers: d
         def flush(self) -> None:
             handler.wfile.flush()
 
-    with gzip.GzipFile(fileobj=Chunked(), mode="wb", compresslevel=1) as packed:  # type: ignore[call-overload]
+    with gzip.GzipFile(fileobj=Chunked(), mode="wb", compresslevel=1) as packed:
         while data := file.read(_CHUNK):
             packed.write(data)
     handler.wfile.write(b"0\r\n\r\n")
