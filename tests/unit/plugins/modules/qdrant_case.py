@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "host" / "qdrant"))
 
 from running_double import Double, Settings
 
-__all__ = ["Double", "Settings", "fill", "holdings", "settings_in", "wipe"]
+__all__ = ["Double", "Settings"]
 
 NEAR = [0.1, 0.9, 0.3]
 
@@ -24,6 +24,7 @@ def settings_in(directory: Path) -> Settings:
         read_only_api_key="read",
         storage_path=directory / "storage",
         snapshots_path=directory / "snapshots",
+        faults=True,
     )
 
 
@@ -87,6 +88,16 @@ def collection(double: Double, name: str) -> dict[str, Any]:
 def left_on_server(double: Double) -> list[str]:
     """Every snapshot file on the server's disk, listed by it or not."""
     return sorted(path.name for path in double.settings.snapshots_path.rglob("*.snapshot"))
+
+
+def expect(double: Double, on: str, do: str, **more: Any) -> None:
+    """What is to happen to the next request of a kind; see the double's README."""
+    assert double.ask("PUT", "/_double/faults", [{"on": on, "do": do, **more}], key=None).status == 200
+
+
+def all_happened(double: Double) -> bool:
+    """Whether every expected fault was met."""
+    return bool(double.ask("GET", "/_double/faults", key=None).body == [])
 
 
 def wipe(double: Double) -> None:
