@@ -19,9 +19,10 @@ from qdrant_double.node import Node
 from qdrant_double.server import Server
 from qdrant_double.settings import Settings
 
-IMAGE = Path(sys.path[0])
+ROOT = Path(__file__).resolve().parents[4]
+IMAGE = ROOT / "tests" / "host" / "images" / "qdrant"
 
-__all__ = ["IMAGE", "Answer", "Connection", "Double", "Settings", "recover_at_start"]
+__all__ = ["IMAGE", "ROOT", "Answer", "Connection", "Double", "Settings", "recover_at_start"]
 
 
 @dataclass

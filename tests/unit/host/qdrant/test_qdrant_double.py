@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running_double import Double, Settings
+from running_double import IMAGE, ROOT, Double, Settings
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/livez", "/readyz"])
@@ -142,6 +143,57 @@ def test_a_bad_request_is_refused_with_its_reason(
     answer = filled.ask(method, path, body)
     assert (answer.status, answer.kind) == (status, "application/json")
     assert words in answer.error
+
+
+def test_a_point_is_read_by_its_id(filled: Double) -> None:
+    point = {"id": 1, "payload": {"text": "one"}, "vector": [1.0, 0.0]}
+    assert filled.result("GET", "/collections/texts/points/1", key="read") == point
+    asked = {"ids": [2, 1, 9], "with_payload": False}
+    found = filled.result("POST", "/collections/texts/points", asked, key="read")
+    assert sorted(each["id"] for each in found) == [1, 2]
+    assert all("payload" not in each for each in found)
+    absent = filled.ask("GET", "/collections/texts/points/9")
+    assert (absent.status, absent.error) == (404, "Not found: Point with id 9 does not exists!")
+    nonsense = filled.ask("GET", "/collections/texts/points/x")
+    assert (nonsense.status, nonsense.error) == (400, 'Wrong input: Can not recognize "x" as point id')
+
+
+def test_an_index_is_made_described_kept_and_removed(filled: Double) -> None:
+    schema = {"type": "integer", "lookup": True, "range": False}
+    for name, kind in (("text", "keyword"), ("n", schema)):
+        filled.result("PUT", "/collections/texts/index?wait=true", {"field_name": name, "field_schema": kind})
+    described = {
+        "text": {"data_type": "keyword", "points": 2},
+        "n": {"data_type": "integer", "points": 0, "params": schema},
+    }
+    assert filled.result("GET", "/collections/texts")["payload_schema"] == described
+    filled.stop()
+    filled.start()
+    assert filled.result("GET", "/collections/texts")["payload_schema"] == described
+    filled.result("DELETE", "/collections/texts/index/n?wait=true")
+    assert list(filled.result("GET", "/collections/texts")["payload_schema"]) == ["text"]
+
+
+def test_a_server_of_its_own_says_that_it_is_alone(filled: Double) -> None:
+    assert filled.result("GET", "/cluster") == {"status": "disabled"}
+    described = filled.result("GET", "/collections/texts/cluster")
+    assert described["local_shards"] == [{"shard_id": 0, "points_count": 2, "state": "Active"}]
+    answer = filled.ask("POST", "/collections/texts/cluster", {})
+    assert (answer.status, answer.error) == (405, "Qdrant is running in standalone mode")
+
+
+def test_snapshots_are_counted(filled: Double) -> None:
+    filled.snapshot("texts")
+    counted = {"id": "texts", "running_snapshots": 0, "running_snapshot_recovery": 0, "total_snapshot_creations": 1}
+    assert filled.result("GET", "/telemetry?details_level=1")["collections"]["snapshots"] == [counted]
+    assert "snapshots" not in filled.result("GET", "/telemetry")["collections"]
+    assert 'snapshot_created_total{id="texts"} 1' in filled.ask("GET", "/metrics").text.splitlines()
+
+
+def test_the_engine_is_the_one_that_the_image_has() -> None:
+    pin = re.compile(r"^qdrant-edge-py==\S+", re.MULTILINE)
+    here = pin.search((ROOT / "requirements.txt").read_text())
+    assert here[0] == pin.search((IMAGE / "requirements.txt").read_text())[0]
 
 
 def test_an_unknown_route_is_an_empty_404(double: Double) -> None:

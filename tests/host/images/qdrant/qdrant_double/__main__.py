@@ -39,6 +39,7 @@ def main() -> None:
     # With port 0 the system chooses one; whoever started the double reads it here.
     print(f"Test double of Qdrant {VERSION} listens on {settings.host}:{server.server_port}", flush=True)
     server.serve_forever(poll_interval=0.1)
+    server.server_close()
     node.storage.close()
 
 

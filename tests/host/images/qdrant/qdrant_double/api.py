@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import collections, points, service, snapshots_api
+from . import collections, points, service, shards, snapshots_api
 from .access import Access
 from .routes import Kind, Route
 
@@ -37,6 +37,12 @@ ROUTES = [
     Route("PUT", "/collections/{collection}/snapshots/recover", _MANAGE, snapshots_api.recover, Kind.WORK),
     Route("GET", "/collections/{collection}/snapshots/{snapshot}", _READ, snapshots_api.download, Kind.FILE),
     Route("DELETE", "/collections/{collection}/snapshots/{snapshot}", _MANAGE, snapshots_api.delete, Kind.WORK),
+    Route("GET", "/collections/{collection}/shards/{shard}/snapshots", _READ, shards.listed),
+    Route("POST", "/collections/{collection}/shards/{shard}/snapshots", _MANAGE, shards.create, Kind.WORK),
+    Route("POST", "/collections/{collection}/shards/{shard}/snapshots/upload", _MANAGE, shards.upload, Kind.UPLOAD),
+    Route("PUT", "/collections/{collection}/shards/{shard}/snapshots/recover", _MANAGE, shards.recover, Kind.WORK),
+    Route("GET", "/collections/{collection}/shards/{shard}/snapshots/{snapshot}", _READ, shards.download, Kind.FILE),
+    Route("DELETE", "/collections/{collection}/shards/{shard}/snapshots/{snapshot}", _MANAGE, shards.delete, Kind.WORK),
     Route("GET", "/snapshots", _READ, snapshots_api.listed_full),
     Route("POST", "/snapshots", _MANAGE, snapshots_api.create_full, Kind.WORK),
     Route("GET", "/snapshots/{snapshot}", _READ, snapshots_api.download_full, Kind.FILE),

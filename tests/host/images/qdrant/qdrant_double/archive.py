@@ -122,12 +122,19 @@ def _unpack_segment(path: Path) -> None:
             raise OSError(f"IO Error: {error}") from error
         path.unlink()
         if (segment / "snapshot").is_dir():
-            _hoist(segment / "snapshot" / "files", segment)
-            (segment / "snapshot").rmdir()
+            _hoist_files(segment / "snapshot")
+            _hoist(segment / "snapshot", segment)
     elif path.is_dir():  # the "streamable" format
-        _hoist(path / "files", path)
+        _hoist_files(path)
     else:
         raise OSError("Invalid snapshot path, expected either a directory or a .tar file")
+
+
+def _hoist_files(segment: Path) -> None:
+    for outdated in ("db_backup", "payload_index_db_backup"):  # of servers that kept some of it in RocksDB
+        shutil.rmtree(segment / outdated, ignore_errors=True)
+    if (segment / "files").is_dir():
+        _hoist(segment / "files", segment)
 
 
 def _hoist(source: Path, target: Path) -> None:

@@ -19,12 +19,18 @@ from typing import Any
 
 from . import edge
 from .archive import SHARD_FILES
-from .errors import ApiError, RefusedByEngineError, service_error
+from .errors import ApiError, RefusedByEngineError, refused_by_engine, service_error
 
 # Of the server's collection crate; the same from 1.15 to 1.19.
 _FORMAT = "0.4.2"
 # The server's words for what a broken shard is asked.
-_BROKEN_ACTIONS = {"upsert": "Update Points", "delete": "Update Points", "nearest": "query", "info": "Get Info"}
+_BROKEN_ACTIONS = {
+    "upsert": "Update Points",
+    "delete": "Update Points",
+    "nearest": "query",
+    "scroll": "Scroll",
+    "info": "Get Info",
+}
 # What a collection is created with beside its vectors: the server's defaults.
 _PARAMS = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
 _CONFIG: dict[str, Any] = {
@@ -111,7 +117,7 @@ class Collection:
             except RefusedByEngineError as error:
                 self.shard = BrokenShard("Failed to restore local replica")
                 _clear(shard_path)
-                raise service_error(str(error)) from error
+                raise refused_by_engine(error) from error
             _flag(self.directory).unlink()
 
     def _complete_indexes(self) -> None:

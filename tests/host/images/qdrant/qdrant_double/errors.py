@@ -22,6 +22,12 @@ class RefusedByEngineError(Exception):
     """The engine did not accept the data of a request: a wrong dimension, an id that is none."""
 
 
+def refused_by_engine(error: RefusedByEngineError) -> ApiError:
+    """The engine names its own failures; everything else is what it was given."""
+    kind, _, reason = str(error).partition("Service runtime error: ")
+    return service_error(reason) if reason and not kind else bad_input(str(error))
+
+
 def bad_input(message: str) -> ApiError:
     return ApiError(400, f"Wrong input: {message}")
 

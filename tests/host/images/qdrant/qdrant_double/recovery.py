@@ -21,11 +21,7 @@ _STALLED = 60
 
 
 def from_upload(snapshots: Snapshots, name: str, upload: Upload, checksum: str | None) -> bool:
-    if checksum is not None:
-        computed = archive.sha256(upload.path)
-        if computed != checksum.lower():
-            # The server's own words, which have the two the wrong way round.
-            raise ApiError(400, f"Checksum mismatch: expected {computed}, actual {checksum}")
+    check_upload(upload, checksum)
     # Kept under the name that it came with, and under the collection's name as it was asked for, be it an alias.
     target = snapshots.storage.settings.snapshots_path / name / (upload.filename or upload.path.name)
     target.parent.mkdir(exist_ok=True)
@@ -33,12 +29,23 @@ def from_upload(snapshots: Snapshots, name: str, upload: Upload, checksum: str |
     return from_location(snapshots, name, target.resolve().as_uri(), None, None)
 
 
+def check_upload(upload: Upload, checksum: str | None) -> None:
+    computed = archive.sha256(upload.path) if checksum is not None else None
+    if checksum is not None and computed != checksum.lower():
+        # The server's own words, which have the two the wrong way round.
+        raise ApiError(400, f"Checksum mismatch: expected {computed}, actual {checksum}")
+
+
+def check_fetched(computed: str | None, checksum: str | None) -> None:
+    if checksum is not None and computed != checksum.lower():
+        raise bad_input(f"Snapshot checksum mismatch: expected {checksum}, got {computed}")
+
+
 def from_location(snapshots: Snapshots, name: str, location: str, checksum: str | None, api_key: str | None) -> bool:
     with snapshots.telemetry.recovering(name), snapshots.workspace(f"col-{name}-recovery-") as work:
         unpacked = work / "unpacked"
         computed = _fetch(snapshots.storage, location, unpacked, checksum is not None, api_key)
-        if checksum is not None and computed != checksum.lower():
-            raise bad_input(f"Snapshot checksum mismatch: expected {checksum}, got {computed}")
+        check_fetched(computed, checksum)
         restore(unpacked, snapshots.storage.peer)
         _put_in_place(snapshots.storage, name, unpacked)
     return True
@@ -52,13 +59,18 @@ def restore(unpacked: Path, peer: int) -> None:
             shard = unpacked / str(number)
             if not (shard / "shard_config.json").exists():
                 raise service_error(f"Can't read shard config at {shard}")
-            state = _json(shard / "replica_state.json", default=replica_state(peer) | {"is_local": False})
-            if not state["is_local"]:
-                raise service_error(f"Can't restore snapshot in local mode with missing data at shard: {shard}")
-            archive.unpack_segments(shard)
-            write_json(shard / "replica_state.json", replica_state(peer))
+            restore_shard(shard, peer)
     except OSError as error:
         raise service_error(str(error)) from error
+
+
+def restore_shard(shard: Path, peer: int) -> None:
+    """The same for one shard, of which it cannot be made where its data is not in the snapshot. Raises OSError."""
+    state = _json(shard / "replica_state.json", default=replica_state(peer) | {"is_local": False})
+    if not state["is_local"]:
+        raise service_error(f"Can't restore snapshot in local mode with missing data at shard: {shard}")
+    archive.unpack_segments(shard)
+    write_json(shard / "replica_state.json", replica_state(peer))
 
 
 def _put_in_place(storage: Storage, name: str, unpacked: Path) -> None:
@@ -89,10 +101,13 @@ def _fetch(storage: Storage, location: str, target: Path, hashed: bool, api_key:
     """Unpack what is at a location; its checksum, if it is wanted."""
     url = urllib.parse.urlsplit(location)
     if url.scheme in ("http", "https"):
-        return _download(location, target, hashed, api_key)
+        return download(location, target, hashed, api_key)
     if url.scheme != "file":
         raise bad_request(f"URL {location} with scheme {url.scheme} is not supported")
-    path = _local_path(storage, url)
+    return unpack(_local_path(storage, url), target, hashed)
+
+
+def unpack(path: Path, target: Path, hashed: bool) -> str | None:
     computed = archive.sha256(path) if hashed else None
     try:
         archive.unpack(path, target)
@@ -113,7 +128,7 @@ def _local_path(storage: Storage, url: urllib.parse.SplitResult) -> Path:
     return path.resolve()
 
 
-def _download(location: str, target: Path, hashed: bool, api_key: str | None) -> str | None:
+def download(location: str, target: Path, hashed: bool, api_key: str | None) -> str | None:
     """Unpack while it arrives; nothing is stored in between."""
     request = urllib.request.Request(location, headers={"api-key": api_key} if api_key else {})  # noqa: S310 - checked
     try:

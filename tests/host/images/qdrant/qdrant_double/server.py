@@ -14,7 +14,7 @@ from typing import Any
 from . import api, faults, multipart, service
 from .access import Access, granted, require
 from .connection import Connection
-from .errors import ApiError, RefusedByEngineError, bad_input, service_error
+from .errors import ApiError, RefusedByEngineError, refused_by_engine, service_error
 from .node import Node
 from .request import Request, Upload
 from .routes import Kind, Route, Work
@@ -26,7 +26,18 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self._background: list[threading.Thread] = []
         super().__init__((node.settings.host, node.settings.http_port), Handler)
+
+    def in_the_background(self, work: Work) -> None:
+        thread = threading.Thread(target=_unheard, args=(work,))
+        self._background.append(thread)
+        thread.start()
+
+    def server_close(self) -> None:
+        super().server_close()
+        for thread in self._background:
+            thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], (ConnectionError, EOFError)):
@@ -108,7 +119,7 @@ class Handler(Connection):
 
         if wait:
             return self.ok(_guarded(do))
-        threading.Thread(target=_in_the_background, args=(do,)).start()
+        self.server.in_the_background(do)
         return self.accepted()
 
 
@@ -119,7 +130,7 @@ def _guarded(work: Work) -> Any:
     except ApiError:
         raise
     except RefusedByEngineError as error:
-        raise bad_input(str(error)) from error
+        raise refused_by_engine(error) from error
     except Exception as error:
         traceback.print_exc()
         raise service_error(repr(error)) from error
@@ -132,7 +143,7 @@ def _as_text(work: Callable[[], Any]) -> Any:
         raise error.as_text() from error
 
 
-def _in_the_background(work: Work) -> None:
+def _unheard(work: Work) -> None:
     """Nobody waits: what goes wrong is only in the log."""
     try:
         _guarded(work)
