@@ -12,11 +12,12 @@ import os
 import sys
 from typing import Any
 
+PORT = int(os.environ.get("QDRANT_PORT", "6333"))
 BATCH = 1000
 
 
 def ask(method: str, path: str, body: Any = None) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", 6333, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=120)
     text = None if body is None else json.dumps(body)
     connection.request(method, path, text, {"api-key": os.environ["QDRANT_API_KEY"]})
     answer = json.loads(connection.getresponse().read())
