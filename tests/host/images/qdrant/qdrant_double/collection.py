@@ -110,7 +110,7 @@ class Collection:
             _clear(shard_path)
             for path in unpacked.iterdir():
                 if path.name not in SHARD_FILES:
-                    path.rename(shard_path / path.name)
+                    shutil.move(path, shard_path / path.name)
             try:
                 self.shard = edge.load(shard_path)
                 self._complete_indexes()

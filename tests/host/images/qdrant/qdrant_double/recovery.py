@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,7 +26,7 @@ def from_upload(snapshots: Snapshots, name: str, upload: Upload, checksum: str |
     # Kept under the name that it came with, and under the collection's name as it was asked for, be it an alias.
     target = snapshots.storage.settings.snapshots_path / name / (upload.filename or upload.path.name)
     target.parent.mkdir(exist_ok=True)
-    upload.path.replace(target)
+    shutil.move(upload.path, target)
     return from_location(snapshots, name, target.resolve().as_uri(), None, None)
 
 
