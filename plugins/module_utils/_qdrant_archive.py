@@ -12,17 +12,18 @@ the aliases (Qdrant 1.19, lib/collection and src/snapshots). Only headers are re
 from __future__ import annotations
 
 import contextlib
-import io
+import functools
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from ._qdrant import QdrantError, safe_name
-from ._qdrant_transfer import open_regular
+from ._qdrant_answers import safe_name
+from ._qdrant_errors import LocalError, QdrantError
+from ._qdrant_files import local, open_regular
 
 _CONFIG = "config.json"
 _MAX_CONFIG = 16 << 20
@@ -47,46 +48,46 @@ class Archive:
 
 def inspect(path: Path) -> Archive:
     """Raises QdrantError for a file that no server would restore, or that a server should not be asked to."""
-    try:
-        with open_regular(path) as file:
-            return _inspect(file, str(path))
-    except OSError as error:
-        raise QdrantError(f"The snapshot {path} cannot be read: {error.strerror or error}.") from error
+    with local(f"The snapshot {path} cannot be read"), open_regular(path) as file:
+        return _inspect(file, str(path))
 
 
 def inspect_member(path: Path, name: str) -> Archive:
     """As :func:`inspect`, of a collection's snapshot inside that of a whole storage."""
-    with member(path, name) as file:
-        return _inspect(file, f"{path}: {name}")
+    with local(f"The snapshot {path} cannot be read"), member(path, name) as file:
+        archive = _inspect(file, f"{path}: {name}")
+    if archive.kind != "collection":
+        raise QdrantError(f"The snapshot {path} is refused: {name} in it is not one of a collection.")
+    return archive
 
 
 @contextlib.contextmanager
 def member(path: Path, name: str) -> Iterator[IO[bytes]]:
     """A collection's snapshot inside that of a whole storage, readable and seekable in place."""
-    with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        for info in tar:
-            inner = tar.extractfile(info) if info.isreg() and _name(info, str(path)) == name else None
-            if inner is not None:
-                yield inner
-                return
-    raise QdrantError(f"The snapshot {path} names {name} but does not hold it.")
+    with contextlib.ExitStack() as stack:
+        try:
+            with local(f"The snapshot {path} cannot be read"):
+                file = stack.enter_context(open_regular(path))
+                tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
+                found = next((each for each in tar if each.isreg() and _name(each, str(path)) == name), None)
+                inner = tar.extractfile(found) if found else None
+        except tarfile.TarError as error:
+            raise LocalError(f"The snapshot {path} is damaged: {error}.") from error
+        if inner is None:
+            raise LocalError(f"The snapshot {path} names {name} but does not hold it.")
+        yield inner
 
 
 def _inspect(file: IO[bytes], place: str) -> Archive:
     names: set[str] = set()
     config: Any = None
-    try:
-        _whole(file, place)
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for info in tar:
-                name = _name(info, place)
-                names.add(name)
-                if name == _CONFIG:
-                    config = _config(tar.extractfile(info), info.size, place)
-                elif _SEGMENT.fullmatch(name):
-                    _segment(tar.extractfile(info), f"{place}: {name}")
-    except (tarfile.TarError, EOFError) as error:
-        raise QdrantError(f"The snapshot {place} is damaged or no snapshot at all: {error}.") from error
+    for info, member_of in _members(file, place):
+        name = _name(info, place)
+        names.add(name)
+        if name == _CONFIG:
+            config = _config(member_of(), info.size, place)
+        elif _SEGMENT.fullmatch(name):
+            _segment(member_of(), f"{place}: {name}")
     if not isinstance(config, dict):
         raise QdrantError(f"{place} is no snapshot of Qdrant: it has no {_CONFIG}.")
     if "collections_mapping" in config:
@@ -114,7 +115,7 @@ def _name(info: tarfile.TarInfo, place: str) -> str:
     name = info.name.removeprefix("./")
     if info.type not in _KINDS:
         raise QdrantError(f"The snapshot {place} is refused: {info.name!r} in it is neither a file nor a directory.")
-    if name.startswith("/") or ".." in name.split("/"):
+    if info.size < 0 or name.startswith("/") or ".." in name.split("/"):
         raise QdrantError(f"The snapshot {place} is refused: {info.name!r} in it points outside.")
     return name
 
@@ -124,24 +125,29 @@ def _config(file: IO[bytes] | None, size: int, place: str) -> Any:
         raise QdrantError(f"The snapshot {place} is refused: its {_CONFIG} is {size} bytes long.")
     try:
         return json.loads(file.read())
-    except ValueError as error:
-        raise QdrantError(f"The snapshot {place} is damaged: its {_CONFIG} is no JSON: {error}.") from error
+    except (ValueError, RecursionError, tarfile.TarError) as error:
+        raise QdrantError(f"The snapshot {place} is damaged: its {_CONFIG} cannot be read: {error}.") from error
 
 
 def _segment(file: IO[bytes] | None, place: str) -> None:
     if file is None:
-        raise QdrantError(f"{place} is no file.")
-    _whole(file, place)
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        for info in tar:
-            _name(info, place)
+        raise QdrantError(f"The snapshot {place} is damaged: this is no file.")
+    for info, _content in _members(file, place):
+        _name(info, place)
 
 
-def _whole(file: IO[bytes], place: str) -> None:
-    """A tar ends in two blocks of zeros; one that was cut at the end of a file in it would seem complete otherwise."""
-    length = file.seek(0, io.SEEK_END)
-    file.seek(max(0, length - 1024))
-    end = file.read(1024)
-    file.seek(0)
-    if len(end) < 1024 or any(end):
-        raise QdrantError(f"The snapshot {place} is cut off or no snapshot at all: it does not end as one does.")
+def _members(file: IO[bytes], place: str) -> Iterator[tuple[tarfile.TarInfo, Callable[[], IO[bytes] | None]]]:
+    """What is in a tar, each with its content. Raises QdrantError where it is damaged or cut off.
+
+    Python takes a broken header, and the end of the file, for the end of the tar. That is two blocks of zeros.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for info in tar:
+                yield info, functools.partial(tar.extractfile, info)
+            file.seek(tar.offset)
+            end = file.read(2 * tarfile.BLOCKSIZE)
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        raise QdrantError(f"The snapshot {place} is damaged or no snapshot at all: {error}.") from error
+    if end != bytes(2 * tarfile.BLOCKSIZE):
+        raise QdrantError(f"The snapshot {place} is damaged or cut off: it breaks off at byte {tar.offset}.")

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._qdrant import Client, QdrantError, RefusedError, Version
+from ._qdrant import Client
+from ._qdrant_answers import Version
+from ._qdrant_errors import QdrantError, RefusedError
 from ._qdrant_record import Record
 from ._qdrant_restore import Source, Step
 from ._qdrant_store import Contents
@@ -50,10 +53,11 @@ def plan(client: Client, record: Record, wanted: Sequence[Wanted], rules: Rules)
     client.refuse_cluster()
     server = client.version()
     collections, aliases = client.collections(), client.aliases()
+    taken = {*collections, *(each.collection for each in wanted)}
     steps, unchanged, warnings = [], [], []
     for each in wanted:
         _check_name(client, each.collection, aliases)
-        replaces = _points(client, each.collection) if each.collection in collections else None
+        replaces = _points(client, record, each, rules) if each.collection in collections else None
         if not rules.force and _is_done(record, each, replaces):
             unchanged.append(each.collection)
             continue
@@ -65,19 +69,25 @@ def plan(client: Client, record: Record, wanted: Sequence[Wanted], rules: Rules)
                 f"Collection {each.collection}: without a manifest nobody can tell which version its snapshot is of, "
                 "how many points it should bring back, and which aliases it had."
             )
-        chosen, notes = _aliases(each, aliases, collections, rules)
+        chosen, notes = _aliases(each, aliases, taken, rules)
         warnings += notes
         steps.append(Step(each.collection, each.source, each.contents, replaces, chosen))
     return Plan(steps, unchanged, warnings)
 
 
-def _points(client: Client, collection: str) -> int:
+def _points(client: Client, record: Record, wanted: Wanted, rules: Rules) -> int:
+    """How many there are; a collection that is broken, perhaps by a restore that failed, counts as empty."""
     try:
-        return client.count(collection)
+        return client.count(wanted.collection)
     except RefusedError as error:
-        if error.status == 500:  # broken, perhaps by a restore that failed
-            return 0
-        raise
+        if error.status != 500:
+            raise
+        if not rules.replace and not record.begun_with(wanted.collection, wanted.source.checksum):
+            raise QdrantError(
+                f"{error} What collection {wanted.collection} holds cannot be seen, and the restore would replace it. "
+                "Set replace to true if that is what you want."
+            ) from error
+        return 0
 
 
 def _is_done(record: Record, wanted: Wanted, points: int | None) -> bool:
@@ -114,7 +124,9 @@ def _check_replacement(client: Client, record: Record, wanted: Wanted, points: i
             f"Collection {name} on {client.url} holds {points} points, which the restore would replace. "
             "Set replace to true if that is what you want."
         )
-    existing = client.collection(name)
+    existing = None
+    with contextlib.suppress(RefusedError):  # a broken one does not say what it is
+        existing = client.collection(name)
     if existing is None or not wanted.config:
         return
     there, coming = _shape(existing.config), _shape(wanted.config)
@@ -127,20 +139,23 @@ def _check_replacement(client: Client, record: Record, wanted: Wanted, points: i
 
 def _shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the server compares, without what it fills in by itself: sizes, distances, the number of shards."""
-    params = config.get("params") or {}
-    vectors = params.get("vectors") or {}
-    named = {"": vectors} if "size" in vectors else vectors
-    shape: dict[str, Any] = {
-        f"vector {name}".rstrip(): f"{vector.get('size')} {vector.get('distance')}"
-        for name, vector in sorted(named.items())
-    }
-    shape["sparse vectors"] = sorted(params.get("sparse_vectors") or {})
-    shape["shards"] = params.get("shard_number", 1)
+    try:
+        params = config.get("params") or {}
+        vectors = params.get("vectors") or {}
+        named = {"": vectors} if isinstance(vectors.get("size"), int) else vectors
+        shape: dict[str, Any] = {
+            f"vector {name}".rstrip(): f"{vector.get('size')} {vector.get('distance')}"
+            for name, vector in sorted(named.items())
+        }
+        shape["sparse vectors"] = sorted(params.get("sparse_vectors") or {})
+        shape["shards"] = params.get("shard_number", 1)
+    except (AttributeError, TypeError) as error:
+        raise QdrantError(f"The configuration of a collection cannot be read: {error}.") from error
     return shape
 
 
 def _aliases(
-    wanted: Wanted, existing: Mapping[str, str], collections: Sequence[str], rules: Rules
+    wanted: Wanted, existing: Mapping[str, str], taken: set[str], rules: Rules
 ) -> tuple[dict[str, str], list[str]]:
     chosen: dict[str, str] = {}
     warnings: list[str] = []
@@ -148,10 +163,10 @@ def _aliases(
         return chosen, warnings
     for alias in sorted(wanted.aliases):
         target = existing.get(alias)
-        if alias in collections:
+        if alias in taken:
             raise QdrantError(
-                f"Collection {wanted.collection} had an alias {alias}, and a collection of that name exists. "
-                "Rename or delete that collection, or set restore_aliases to none."
+                f"Collection {wanted.collection} had an alias {alias}, and a collection of that name exists, or "
+                "is restored too. Rename or delete that collection, or set restore_aliases to none."
             )
         if target in (None, wanted.collection) or rules.aliases == "all":
             if target != wanted.collection:

@@ -6,21 +6,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ._qdrant_http import QdrantError
+from ._qdrant_files import local, write_file
 
 
 class Record:
     """A small JSON file: for each collection of one server, the checksum of its snapshot, and how far its restore came.
 
-    Without it a restore is repeated, so a damaged one counts as empty. Writing raises QdrantError.
+    Without it a restore is repeated, so a damaged one counts as empty. Writing raises LocalError.
     """
 
     def __init__(self, path: str, url: str) -> None:
@@ -59,14 +55,14 @@ class Record:
 
     def directory(self) -> Path:
         """Where it lies; made if it is missing."""
-        with self._readable():
+        with local(f"The record {self.path} cannot be written"):
             self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return self.path.parent
 
     def _all(self) -> dict[str, Any]:
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -77,22 +73,10 @@ class Record:
 
     def _change(self, collection: str, entry: dict[str, Any] | None) -> None:
         everything = self._all()
-        server = everything.setdefault(self.url, {})
-        server.pop(collection, None)
+        found = everything.get(self.url)
+        server = {name: each for name, each in found.items() if name != collection} if isinstance(found, dict) else {}
         if entry:
             server[collection] = entry
-        directory = self.directory()
-        with self._readable():
-            handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{self.path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(everything, stream, indent=2, sort_keys=True)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(self.path)
-
-    @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise QdrantError(f"The record {self.path} cannot be written: {error.strerror or error}.") from error
+        self.directory()
+        with local(f"The record {self.path} cannot be written"):
+            write_file(self.path, json.dumps({**everything, self.url: server}, indent=2, sort_keys=True) + "\n")

@@ -11,21 +11,26 @@ replaced have a snapshot of their own first, from which they are put back if the
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import secrets
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
-from ._qdrant import Client, QdrantError, RefusedError, UnreachableError
+from ._qdrant import Client
+from ._qdrant_errors import LocalError, QdrantError, RefusedError, UnreachableError
+from ._qdrant_files import local
 from ._qdrant_record import Record
 from ._qdrant_store import Contents
 
 _UPLOAD = "somos-restore-"
-# Said before the server touches anything; whatever else it answers may have come half-way through.
-_BEFORE_ANYTHING = {401, 403, 404, 413, 422, 429, 503, 507}
+# Said before the server touches anything: the checksum and the collection's configuration are compared first (400).
+_BEFORE_ANYTHING = {301, 302, 303, 307, 308, 400, 401, 403, 404, 413, 422, 429, 503, 507}
+# Said by a proxy, or by the server itself, about a restore that may well go on.
+_STILL_AT_WORK = {408, 502, 504}
 
 
 class Source(Protocol):
@@ -36,31 +41,6 @@ class Source(Protocol):
 
     def restore(self, client: Client, collection: str, upload_name: str) -> None:
         """Have the server restore *collection*. Raises QdrantError."""
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """A snapshot on this host; *opened* gives *size* bytes, readable and seekable."""
-
-    checksum: str
-    size: int
-    opened: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
-
-    def restore(self, client: Client, collection: str, upload_name: str) -> None:
-        with self.opened() as file:
-            client.upload_snapshot(collection, upload_name, file, self.size, self.checksum)
-
-
-@dataclass(frozen=True)
-class LocationSource:
-    """A snapshot that the server fetches by itself, from a URL or its own directory."""
-
-    location: str
-    checksum: str | None
-    api_key: str | None = field(default=None, repr=False)
-
-    def restore(self, client: Client, collection: str, upload_name: str) -> None:
-        client.recover_snapshot(collection, self.location, self.checksum, self.api_key)
 
 
 @dataclass(frozen=True)
@@ -101,44 +81,67 @@ class Restore:
         name = step.collection
         if step.replaces is not None:
             self._remove_uploads(name)
+        self._scratch()
+        resumed = self.record.begun(name)
         safety = self._secure(step)
         self.record.begin(name, step.source.checksum, safety)
+        self._restore(step, safety, resumed)
         try:
-            step.source.restore(self.client, name, f"{_UPLOAD}{secrets.token_hex(8)}.snapshot")
             points = self._settled(step)
         except UnreachableError as error:
-            if error.sent:
-                raise QdrantError(
-                    f"{error} The server may still be restoring collection {name}: look at its log, and run this again "
-                    f"when it is done.{self._kept(safety)}"
-                ) from error
-            raise QdrantError(f"{error} {self._untouched(step, safety)}") from error
+            raise QdrantError(
+                f"{error} What the restore made of collection {name} could not be seen: look at the server's log, and "
+                f"run this again.{self._kept(safety)}"
+            ) from error
         except QdrantError as error:
-            if isinstance(error, RefusedError) and self._nothing_happened(error):
-                raise QdrantError(f"{error} {self._untouched(step, safety)}") from error
             raise QdrantError(f"{error} {self._undone(step, safety)}") from error
-        finally:
-            self._remove_uploads(name)
-        self.client.change_aliases(step.aliases)
+        self._remove_uploads(name)
+        try:
+            self.client.change_aliases(step.aliases)
+        except QdrantError as error:
+            raise QdrantError(
+                f"{error} Collection {name} is restored, with {points} points; its aliases are not. Run this again, or "
+                f"set restore_aliases to none.{self._kept(safety)}"
+            ) from error
         if safety:
             self.client.delete_snapshot(name, safety)
         self.record.finish(name, step.source.checksum)
         return points
 
-    @staticmethod
-    def _nothing_happened(error: RefusedError) -> bool:
-        # The checksum and the collection's configuration are compared before anything is replaced: 400.
-        return error.status in _BEFORE_ANYTHING or error.status == 400
+    def _restore(self, step: Step, safety: str | None, resumed: bool) -> None:
+        name = step.collection
+        try:
+            return step.source.restore(self.client, name, f"{_UPLOAD}{secrets.token_hex(8)}.snapshot")
+        except QdrantError as error:
+            status = error.status if isinstance(error, RefusedError) else None
+            if status in _STILL_AT_WORK or (isinstance(error, UnreachableError) and error.sent):
+                # What was uploaded stays for now: it may be what the server reads.
+                raise QdrantError(
+                    f"{error} The server may still be restoring collection {name}: look at its log, and run this again "
+                    f"when it is done.{self._kept(safety)}"
+                ) from error
+            if status in _BEFORE_ANYTHING or isinstance(error, (UnreachableError, LocalError)):
+                became = self._untouched(step, safety, resumed)
+            else:
+                became = self._undone(step, safety)
+            raise QdrantError(f"{error} {became}") from error
 
     def _secure(self, step: Step) -> str | None:
+        """The snapshot of what is there; the one that a run which was cut off made, if there is one."""
         name = step.collection
         if step.replaces is None or not self.safety:
             return None
-        if self.record.begun(name):  # and cut off: what stands there now may be half of something
+        if self.record.begun(name):  # what stands there now may be half of something
             left = self.record.safety(name)
             if left is None or any(snapshot.name == left for snapshot in self.client.snapshots(name)):
                 return left
-        return self.client.create_snapshot(name).name
+        try:
+            return self.client.create_snapshot(name).name
+        except QdrantError as error:
+            raise QdrantError(
+                f"{error} Nothing was replaced, as collection {name} could not be secured first. If it is broken "
+                "anyway, set safety_snapshot to false."
+            ) from error
 
     def _settled(self, step: Step) -> int:
         """Wait until the collection is green, and compare what it holds."""
@@ -167,25 +170,31 @@ class Restore:
             )
         return points
 
-    def _untouched(self, step: Step, safety: str | None) -> str:
+    def _untouched(self, step: Step, safety: str | None, resumed: bool) -> str:
+        self._remove_uploads(step.collection)
+        if resumed:  # the run that was cut off may have replaced something
+            return f"Nothing more was replaced.{self._kept(safety)}"
         with contextlib.suppress(QdrantError):
+            # In this order: a snapshot too many is better than one that is taken for that of a later state.
+            self.record.forget(step.collection)
             if safety:
                 self.client.delete_snapshot(step.collection, safety)
-            self.record.forget(step.collection)
         return "Nothing was replaced."
 
     def _undone(self, step: Step, safety: str | None) -> str:
         """Put back what was there. Returns what became of it, for the person who reads the error."""
         name = step.collection
         try:
-            if safety:
-                self._put_back(name, safety)
-                self.client.delete_snapshot(name, safety)
-                self.record.forget(name)
-                return f"What collection {name} held before ({step.replaces} points) was put back."
-            if step.replaces is not None:
+            if step.replaces is None:
+                return self._removed_again(name)
+            self._remove_uploads(name)
+            if safety is None:
                 return f"Collection {name} is as the failed restore left it."
-            return self._removed_again(name)
+            self._put_back(name, safety)
+            self._remove_uploads(name)
+            self.client.delete_snapshot(name, safety)
+            self.record.forget(name)
+            return f"What collection {name} held before ({step.replaces} points) was put back."
         except QdrantError as error:
             return f"Undoing it failed too: {error}{self._kept(safety)}"
 
@@ -193,22 +202,36 @@ class Restore:
         if self.client.collection(name) is None:
             # The upload lies there all the same, and nobody gets at the snapshots of a collection that is absent.
             self.client.create_collection(name, {"vectors": {"size": 1, "distance": "Dot"}})
+        self._remove_uploads(name)
         with contextlib.suppress(RefusedError):  # a broken one cannot be counted
             if points := self.client.count(name):
                 # Most of a collection may be worth more than none of it, to whoever has nothing else.
                 return f"The {points} points that came stay, without their aliases."
-        self._remove_uploads(name)
         self.client.delete_collection(name)
         self.record.forget(name)
         return f"Collection {name} is absent, as it was before."
 
     def _put_back(self, name: str, safety: str) -> None:
-        snapshot = next(each for each in self.client.snapshots(name) if each.name == safety)
-        with tempfile.TemporaryDirectory(prefix=".undo.", dir=self.record.directory()) as directory:
-            received = self.client.download_snapshot(name, snapshot, directory)
-            with received.path.open("rb") as file:
-                upload_name = f"{_UPLOAD}{secrets.token_hex(8)}.snapshot"
-                self.client.upload_snapshot(name, upload_name, file, received.size, received.checksum)
+        snapshot = next((each for each in self.client.snapshots(name) if each.name == safety), None)
+        if snapshot is None:
+            raise QdrantError(f"Snapshot {safety} of collection {name} is gone from the server.")
+        # Of one name for all runs, so that what a run which was killed left goes with the next one.
+        scratch = self._scratch()
+        with local(f"{scratch} cannot hold the snapshot"):
+            scratch.mkdir(mode=0o700)
+            try:
+                received = self.client.download_snapshot(name, snapshot, str(scratch))
+                with received.path.open("rb") as file:
+                    upload_name = f"{_UPLOAD}{secrets.token_hex(8)}.snapshot"
+                    self.client.upload_snapshot(name, upload_name, file, received.size, received.checksum)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _scratch(self) -> Path:
+        """Where a snapshot passes through, empty of what a run that was killed left there."""
+        path = self.record.directory() / f".undo.{hashlib.sha256(self.client.url.encode()).hexdigest()[:16]}"
+        shutil.rmtree(path, ignore_errors=True)
+        return path
 
     def _kept(self, safety: str | None) -> str:
         return f" What the collection held before is in its snapshot {safety} on the server." if safety else ""
@@ -219,10 +242,3 @@ class Restore:
             for snapshot in self.client.snapshots(collection):
                 if snapshot.name.startswith(_UPLOAD):
                     self.client.delete_snapshot(collection, snapshot.name)
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file, as a source wants it."""
-    with path.open("rb") as file:
-        yield file

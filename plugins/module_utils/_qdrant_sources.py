@@ -2,22 +2,52 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a snapshot and its manifest to what should be restored. Changes nothing. Standard library only, no Ansible."""
+"""From a snapshot and its manifest to what should be restored, and where from.
+
+Changes nothing by itself. Standard library only, no Ansible.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import hashlib
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
-from ._qdrant import QdrantError
+from ._qdrant import Client
 from ._qdrant_archive import Archive, inspect, inspect_member, member
+from ._qdrant_errors import QdrantError
+from ._qdrant_files import checksum_of, file_checksum, local, open_regular
 from ._qdrant_plan import Wanted
-from ._qdrant_restore import FileSource, LocationSource, opened
 from ._qdrant_store import SUFFIX, Manifest, read_manifest
-from ._qdrant_transfer import CHUNK, file_checksum
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A snapshot on this host; *opened* gives *size* bytes, readable and seekable."""
+
+    checksum: str
+    size: int
+    opened: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+
+    def restore(self, client: Client, collection: str, upload_name: str) -> None:
+        with local("The snapshot cannot be read"), self.opened() as file:
+            client.upload_snapshot(collection, upload_name, file, self.size, self.checksum)
+
+
+@dataclass(frozen=True)
+class LocationSource:
+    """A snapshot that the server fetches by itself, from a URL or its own directory."""
+
+    location: str = field(repr=False)  # a signed URL is a secret
+    checksum: str | None
+    api_key: str | None = field(default=None, repr=False)
+
+    def restore(self, client: Client, collection: str, upload_name: str) -> None:
+        client.recover_snapshot(collection, self.location, self.checksum, self.api_key)
 
 
 def from_file(
@@ -38,7 +68,8 @@ def from_file(
     if manifest_path is None and (beside.exists() or beside.is_symlink()):
         manifest_path = beside
     manifest = read_manifest(manifest_path) if manifest_path else None
-    size, found = _measured(path)
+    with local(f"The snapshot {path} cannot be read"):
+        size, found = file_checksum(path)
     for expected, whose in ((checksum, "checksum"), (manifest and manifest.checksum, f"its manifest {manifest_path}")):
         if expected and found != expected.lower():
             raise QdrantError(
@@ -49,9 +80,9 @@ def from_file(
         raise QdrantError(f"The snapshot {path} is one of a {archive.kind}, its manifest is of a {manifest.kind}.")
     if archive.kind == "storage":
         return _members(path, archive, manifest, collections)
-    source = FileSource(found, size, functools.partial(opened, path))
+    source = FileSource(found, size, functools.partial(open_regular, path))
     target = _target(str(path), manifest, collections, rename)
-    return [_wanted(target, source, archive, manifest, manifest.collection if manifest else None)]
+    return [_wanted(target, source, archive.config, manifest)]
 
 
 def from_location(
@@ -64,7 +95,9 @@ def from_location(
     rename: bool = False,
 ) -> list[Wanted]:
     """What the server should fetch by itself. Raises QdrantError without a checksum: nobody would notice damage."""
-    parts = urllib.parse.urlsplit(location)
+    parts = urllib.parse.SplitResult("", "", "", "", "")
+    with contextlib.suppress(ValueError):
+        parts = urllib.parse.urlsplit(location)
     if parts.scheme not in ("http", "https", "file") or not parts.path:
         raise QdrantError("location is not a URL with http, https or file that the server could read a snapshot from.")
     manifest = read_manifest(manifest_path) if manifest_path else None
@@ -73,36 +106,34 @@ def from_location(
             f"The manifest {manifest_path} is of a whole storage, which a server restores at its start only. "
             "Fetch the snapshot and name it in src: it will be taken apart."
         )
-    agreed = checksum or (manifest.checksum if manifest else None)
-    if not agreed or (manifest and agreed.lower() != manifest.checksum):
-        raise QdrantError("checksum is missing, or not the one in the manifest. Without it damage would go unnoticed.")
-    source = LocationSource(location, agreed.lower(), api_key)
+    agreed = (checksum or (manifest.checksum if manifest else "")).lower()
+    if not agreed:
+        raise QdrantError("checksum is missing, and there is no manifest that has it: damage would go unnoticed.")
+    if manifest and agreed != manifest.checksum:
+        raise QdrantError(f"checksum is {agreed}, but the manifest {manifest_path} says {manifest.checksum}.")
+    source = LocationSource(location, agreed, api_key)
     name = f"{parts.path.rpartition('/')[2]} from {parts.hostname or 'the server itself'}"
     target = _target(name, manifest, collections, rename)
-    return [_wanted(target, source, None, manifest, manifest.collection if manifest else None)]
+    return [_wanted(target, source, {}, manifest)]
 
 
 def _wanted(
-    target: str,
-    source: FileSource | LocationSource,
-    archive: Archive | None,
-    manifest: Manifest | None,
-    recorded: str | None,
+    target: str, source: FileSource | LocationSource, config: Mapping[str, Any], manifest: Manifest | None
 ) -> Wanted:
-    if manifest is None or recorded is None:
-        return Wanted(target, source, config=archive.config if archive else {})
-    contents = manifest.collections[recorded]
+    if manifest is None or manifest.collection is None:
+        return Wanted(target, source, config=config)
+    contents = manifest.collections[manifest.collection]
     # Under another name it is a copy: the aliases stay with the original.
-    aliases = {alias: target for alias, of in manifest.aliases.items() if of == recorded == target}
-    return Wanted(target, source, contents, contents.config, aliases, manifest.server_version)
+    aliases = {alias: of for alias, of in manifest.aliases.items() if of == target}
+    return Wanted(target, source, contents, config or contents.config, aliases, manifest.server_version)
 
 
 def _members(
     path: Path, archive: Archive, manifest: Manifest | None, collections: Sequence[str] | None
 ) -> list[Wanted]:
-    if manifest and (set(manifest.collections) != set(archive.members) or manifest.aliases != archive.aliases):
-        raise QdrantError(f"The snapshot {path} holds other collections or aliases than its manifest says.")
-    chosen = sorted(archive.members) if collections is None else list(collections)
+    if manifest and (lost := sorted(set(manifest.collections) - set(archive.members))):
+        raise QdrantError(f"The snapshot {path} does not hold {', '.join(lost)}, which its manifest says it does.")
+    chosen = sorted(archive.members) if collections is None else list(dict.fromkeys(collections))
     if missing := [name for name in chosen if name not in archive.members]:
         raise QdrantError(
             f"The snapshot {path} does not hold {', '.join(missing)}. It holds {', '.join(sorted(archive.members))}."
@@ -110,14 +141,15 @@ def _members(
     wanted = []
     for collection in chosen:
         name = archive.members[collection]
-        inner = inspect_member(path, name)
-        size, checksum = _measured_member(path, name)
+        config = inspect_member(path, name).config
+        with local(f"The snapshot {path} cannot be read"), member(path, name) as file:
+            size, checksum = checksum_of(file)
         source = FileSource(checksum, size, functools.partial(member, path, name))
-        if manifest:
-            wanted.append(_wanted(collection, source, inner, manifest, collection))
-        else:
-            aliases = {alias: of for alias, of in archive.aliases.items() if of == collection}
-            wanted.append(Wanted(collection, source, config=inner.config, aliases=aliases))
+        # What the server wrote into the snapshot is of its moment; the manifest is of the one before.
+        contents = manifest.collections.get(collection) if manifest else None
+        aliases = {alias: of for alias, of in archive.aliases.items() if of == collection}
+        version = manifest.server_version if manifest else None
+        wanted.append(Wanted(collection, source, contents, config, aliases, version))
     return wanted
 
 
@@ -134,19 +166,3 @@ def _target(what: str, manifest: Manifest | None, collections: Sequence[str] | N
             "Set rename to true if a copy under another name is what you want."
         )
     return target
-
-
-def _measured(path: Path) -> tuple[int, str]:
-    try:
-        return file_checksum(path)
-    except OSError as error:
-        raise QdrantError(f"The snapshot {path} cannot be read: {error.strerror or error}.") from error
-
-
-def _measured_member(path: Path, name: str) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with member(path, name) as file:
-        for chunk in iter(lambda: file.read(CHUNK), b""):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()

@@ -6,7 +6,7 @@
 
 ``NAME.snapshot`` and ``NAME.snapshot.manifest.json``. A snapshot alone cannot be judged: the server's version and the
 aliases are nowhere in it, and how many points it should bring back is known only at the time it is made.
-The manifest is written first: what is cut off leaves a manifest without a snapshot, which is seen and removed.
+The manifest is written first: what is cut off leaves a manifest without a snapshot, which is told as ``missing``.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ._qdrant import QdrantError, Version, safe_name
-from ._qdrant_transfer import PART, Download, open_regular, sync_directory
+from ._qdrant_answers import Version, safe_name
+from ._qdrant_download import Download
+from ._qdrant_errors import QdrantError
+from ._qdrant_files import PART, local, open_regular, sync_directory, write_file
 
 SUFFIX = ".manifest.json"
 _PENDING = ".pending"
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _FORMAT = 1
 _MAX_MANIFEST = 64 << 20
 
@@ -39,6 +43,16 @@ class Contents:
     points_before: int
     points_after: int
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Contents:
+        """Raises ValueError, TypeError or AttributeError for what is none."""
+        contents = cls(**values)
+        if not (_number(contents.points_before) and _number(contents.points_after)):
+            raise ValueError("its numbers of points are none")
+        if not isinstance(contents.config, dict):
+            raise TypeError("a configuration in it is none")
+        return contents
 
     def agrees(self, points: int) -> bool:
         """Whether a restored collection may have that many points: anything between, if it was written to meanwhile."""
@@ -86,28 +100,29 @@ class Manifest:
             values = json.loads(text)
             if values.pop("format") != _FORMAT:
                 raise ValueError("its format is that of another version of this collection")
-            collections = {str(name): Contents(**each) for name, each in values.pop("collections").items()}
+            collections = {name: Contents.parse(each) for name, each in values.pop("collections").items()}
             manifest = cls(collections=collections, **values)
             safe_name(manifest.snapshot)
             Version(manifest.server_version).release  # noqa: B018 - raises
-            if manifest.time.tzinfo is None or len(bytes.fromhex(manifest.checksum)) != 32 or manifest.size < 0:
+            if manifest.time.tzinfo is None or not _CHECKSUM.fullmatch(manifest.checksum) or not _number(manifest.size):
                 raise ValueError("its time, size or checksum is none")
             one = len(collections) == 1
             stray = set(manifest.aliases.values()) - set(collections)
             if manifest.kind not in ("collection", "storage") or (manifest.kind == "collection" and not one) or stray:
                 raise ValueError("its collections and aliases do not fit together")
-        except (QdrantError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (QdrantError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise QdrantError(f"{place} is not a manifest of a snapshot: {str(error).rstrip('.')}.") from error
         return manifest
 
 
+def _number(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
 def read_manifest(path: Path) -> Manifest:
     """Raises QdrantError if it cannot be read, is a link, or is no manifest."""
-    try:
-        with open_regular(path) as file:
-            return Manifest.parse(file.read(_MAX_MANIFEST), str(path))
-    except OSError as error:
-        raise QdrantError(f"The manifest {path} cannot be read: {error.strerror or error}.") from error
+    with local(f"The manifest {path} cannot be read"), open_regular(path) as file:
+        return Manifest.parse(file.read(_MAX_MANIFEST), str(path))
 
 
 class Store:
@@ -119,13 +134,14 @@ class Store:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the directory, which is made if it is missing (mode 0700). What a killed run left, goes."""
-        with _readable(f"The directory {self.path} cannot be used"):
+        with local(f"The directory {self.path} cannot be used"):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for leftover in self.path.glob(f".*{PART}"):
-                leftover.unlink(missing_ok=True)
+            with local(f"The directory {self.path} cannot be cleared of what a run left"):
+                for leftover in self.path.glob(f".*{PART}"):
+                    leftover.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)
@@ -154,16 +170,21 @@ class Store:
     def add(self, manifest: Manifest, received: Download) -> bool:
         """Keep a download under its name, with its manifest. False, and nothing changes, if the name is taken."""
         target = self.path / manifest.snapshot
-        with _readable(f"The snapshot {target} cannot be kept"):
+        with local(f"The snapshot {target} cannot be kept"):
             if target.exists() or target.is_symlink():
                 return False
-            _write(self.path / f"{manifest.snapshot}{SUFFIX}", manifest.dump())
-            received.keep_as(target)
+            beside = self.path / f"{manifest.snapshot}{SUFFIX}"
+            write_file(beside, manifest.dump())
+            try:
+                received.keep_as(target)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
         return True
 
     def remove(self, name: str) -> None:
         """Remove a snapshot, then its manifest."""
-        with _readable(f"The snapshot {name} in {self.path} cannot be removed"):
+        with local(f"The snapshot {name} in {self.path} cannot be removed"):
             (self.path / safe_name(name)).unlink(missing_ok=True)
             (self.path / f"{name}{SUFFIX}").unlink(missing_ok=True)
             sync_directory(self.path)
@@ -174,9 +195,10 @@ class Store:
 
     def note_pending(self, collection: str | None, name: str) -> Path:
         """Remember that the server holds a copy which is to go, for the run after one that is killed."""
-        path = self.path / f".{name[:200]}{_PENDING}"
-        with _readable(f"{path} cannot be written"):
-            _write(path, json.dumps({"collection": collection, "name": name}))
+        # Not the name itself: with what is added, it could become too long for a file system.
+        path = self.path / f".{hashlib.sha256(name.encode()).hexdigest()[:32]}{_PENDING}"
+        with local(f"{path} cannot be written"):
+            write_file(path, json.dumps({"collection": collection, "name": name}))
         return path
 
     def pending(self) -> Iterator[tuple[Path, str | None, str]]:
@@ -185,29 +207,8 @@ class Store:
             try:
                 with open_regular(path) as file:
                     note = json.loads(file.read(1 << 16))
-                yield path, note["collection"], safe_name(note["name"])
+                collection, name = note["collection"], safe_name(str(note["name"]))
             except (OSError, ValueError, KeyError, TypeError, QdrantError):
                 path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _readable(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise QdrantError(f"{what}: {error.strerror or error}.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Atomically, mode 0600, on disk when this returns. Raises OSError."""
-    handle, temporary = tempfile.mkstemp(prefix=".manifest.", suffix=PART, dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-        sync_directory(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            else:
+                yield path, None if collection is None else str(collection), name

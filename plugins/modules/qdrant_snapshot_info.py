@@ -160,9 +160,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.somos.infra.plugins.module_utils._qdrant import Client, QdrantError
+from ansible_collections.somos.infra.plugins.module_utils._qdrant_files import file_checksum
 from ansible_collections.somos.infra.plugins.module_utils._qdrant_module import SERVER_SPEC, connect, reported
 from ansible_collections.somos.infra.plugins.module_utils._qdrant_store import Manifest, Store
-from ansible_collections.somos.infra.plugins.module_utils._qdrant_transfer import file_checksum
 
 
 def on_server(client: Client, named: list[str] | None) -> list[dict[str, Any]]:

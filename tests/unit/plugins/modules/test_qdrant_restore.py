@@ -23,7 +23,7 @@ from qdrant_case import (
 
 from ansible_collections.somos.infra.plugins.module_utils import _qdrant_backup
 from ansible_collections.somos.infra.plugins.module_utils._qdrant import Client
-from ansible_collections.somos.infra.plugins.module_utils._qdrant_restore import FileSource
+from ansible_collections.somos.infra.plugins.module_utils._qdrant_sources import FileSource
 from ansible_collections.somos.infra.plugins.module_utils._qdrant_store import SUFFIX
 from ansible_collections.somos.infra.plugins.modules import qdrant_restore, qdrant_snapshot
 
