@@ -199,7 +199,7 @@ class Restore:
             return f"Undoing it failed too: {error}{self._kept(safety)}"
 
     def _removed_again(self, name: str) -> str:
-        if self.client.collection(name) is None:
+        if name not in self.client.collections():
             # The upload lies there all the same, and nobody gets at the snapshots of a collection that is absent.
             self.client.create_collection(name, {"vectors": {"size": 1, "distance": "Dot"}})
         self._remove_uploads(name)

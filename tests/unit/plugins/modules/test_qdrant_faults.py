@@ -30,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         original(self, *arguments, **{**options, "sleep": pauses.append})
 
     monkeypatch.setattr(Http, "__init__", patched)
-    monkeypatch.setattr(_qdrant_backup, "_NEXT_SECOND", 1.1)
+    monkeypatch.setattr(_qdrant_backup, "_NEXT_SECOND", 0.4)
     return pauses
 
 
@@ -61,7 +61,7 @@ def heavy(double: Double) -> None:
     """So much that it does not fit into what the network holds between two ends."""
     fill(double)
     text = "x" * 200_000
-    upsert(double, "plain", [{"id": n, "vector": [n, 1, 1], "payload": {"kind": "a", "text": text}} for n in range(60)])
+    upsert(double, "plain", [{"id": n, "vector": [n, 1, 1], "payload": {"kind": "a", "text": text}} for n in range(30)])
 
 
 @pytest.mark.parametrize(
