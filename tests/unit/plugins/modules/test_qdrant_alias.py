@@ -89,3 +89,12 @@ def test_the_read_only_key_is_refused_in_the_servers_words(run_module: Any, qdra
     assert refused["failed"]
     for word in ("403", "Global manage access is required", "main API key"):
         assert word in refused["msg"]
+
+
+def test_the_server_and_its_key_may_come_from_the_environment(
+    run_module: Any, qdrant: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_URL", qdrant.url)
+    monkeypatch.setenv("QDRANT_API_KEY", "manage")
+    assert run_module(qdrant_alias, aliases=[{"name": "documents", "collection": "docs_1"}])["changed"]
+    assert aliases(qdrant) == {"documents": "docs_1"}

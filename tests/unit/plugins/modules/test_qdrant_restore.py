@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -309,6 +310,39 @@ def test_a_location_the_server_cannot_read(restore: Any, qdrant: Double, locatio
     assert words in refused["msg"]
     assert "SECRET" not in json.dumps({**refused, "invocation": None})
     assert holdings(qdrant) == before
+    assert left_on_server(qdrant) == []
+
+
+def test_a_source_that_has_no_such_snapshot(restore: Any, qdrant: Double) -> None:
+    fill(qdrant)
+    location = f"{qdrant.url}/collections/plain/snapshots/absent.snapshot"
+    refused = restore(location=location, location_api_key="read", checksum="0" * 64, collection="new")
+    assert "status - 404" in refused["msg"]
+    assert "new" not in holdings(qdrant)["collections"]
+
+
+def test_a_server_that_may_not_fetch(restore: Any, qdrant: Double, tmp_path: Path) -> None:
+    closed = Double(dataclasses.replace(settings_in(tmp_path / "closed"), enable_snapshot_url_recovery=False))
+    closed.start()
+    try:
+        fill(qdrant)
+        made = qdrant.snapshot("plain")
+        location = f"{qdrant.url}/collections/plain/snapshots/{made['name']}"
+        refused = restore(url=closed.url, location=location, checksum=made["checksum"], collection="plain")
+        assert "403" in refused["msg"]
+        assert "remote URLs is disabled" in refused["msg"]
+        assert "Nothing was replaced" in refused["msg"]
+    finally:
+        closed.stop()
+
+
+def test_the_read_only_key_restores_nothing(saved: Any, restore: Any, qdrant: Double) -> None:
+    file = saved()["plain"]
+    wipe(qdrant)
+    refused = restore(src=file, key="read")
+    assert "403" in refused["msg"]
+    assert "main API key" in refused["msg"]
+    assert holdings(qdrant)["collections"] == {}
     assert left_on_server(qdrant) == []
 
 
