@@ -33,6 +33,7 @@ lint: $(VENV) $(LINK)  ## Static checks; needs no Docker
 	mypy
 	ansible-lint -c .config/ansible-lint.yml
 	antsibull-changelog lint
+	.config/make/validate-modules.sh $(LINK)
 
 unit: $(VENV) $(LINK)  ## Modules, filters, role contracts and rendered templates; needs no Docker
 	pytest -n 2 --dist loadfile -q
