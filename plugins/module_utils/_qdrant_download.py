@@ -109,8 +109,7 @@ class _Fetch:
                 self.http.pause(failures, asked)
 
     def _receive(self) -> None:
-        if self.done and not self.tag:
-            self._start_again()  # else another file of the same name might be glued to the half of this one
+        # Without a tag, another file of the same name might be glued to the half of this one: it comes whole again.
         headers = {"Range": f"bytes={self.done}-", "If-Range": self.tag} if self.done and self.tag else {}
         try:
             with self.http.exchange(self.what, "GET", self.path, headers) as response:

@@ -112,9 +112,11 @@ def test_a_collection() -> None:
 
 
 def test_points_are_counted_exactly() -> None:
-    with script(ok({"count": 41873})) as server:
+    with script(ok({"count": 41873}), ok({"count": "many"})) as server:
         assert server.client().count("documents") == 41873
-        assert server.asked() == ["POST /collections/documents/points/count"]
+        with pytest.raises(QdrantError, match="does not answer as Qdrant does"):
+            server.client().count("documents")
+        assert server.asked()[0] == "POST /collections/documents/points/count"
         assert server.requests[0].body == b'{"exact": true}'
 
 

@@ -246,8 +246,10 @@ def test_patience_ends_when_the_answer_has_begun(status: int) -> None:
         connection.say(status, b"{", length=50)
         connection.stall()
 
-    with script(handle) as server, pytest.raises(QdrantError):
-        server.http(timeout=0.1).call("Doing it", "POST", "/x", patient=True)
+    with script(handle) as server:
+        with pytest.raises(QdrantError):
+            server.http(timeout=0.1).call("Doing it", "POST", "/x", patient=True)
+        assert not server.requests[0].outwaited
 
 
 def test_a_peer_that_the_kernel_gave_up_is_not_called_a_timeout_of_ours() -> None:
@@ -320,6 +322,7 @@ def test_credentials_in_a_url_are_refused_and_not_shown(url: str) -> None:
     with pytest.raises(QdrantError) as caught:
         Http(url)
     assert "hunter2" not in str(caught.value)
+    assert ("contains credentials" in str(caught.value)) is (not url.endswith("[::1"))
 
 
 @pytest.mark.parametrize("key", ["hunter2\n", "hunter2\r\nX: y", "hunter2\x7f", "hunter2é"])
@@ -420,3 +423,15 @@ def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path, certificate: Ca
         with pytest.raises(QdrantError, match=f"TLS files {tls.ca_path or tls.client_cert}.* cannot be used"):
             Http("https://127.0.0.1", tls=tls)
     Http("http://127.0.0.1", tls=Tls(ca_path="/nowhere/ca.pem"))
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL would ask on the terminal, and the run would stand still."""
+    asked: list[str] = []
+
+    def load(_context: ssl.SSLContext, _cert: str, _key: str, password: Callable[[], str]) -> None:
+        asked.append(password())
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)
+    Http("https://127.0.0.1", tls=Tls(client_cert="cert", client_key="key"))
+    assert asked == [""]
