@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ TIME_DAEMONS = {
 }
 _RTF_ADDRCONF = 0x0004_0000
 _NOWHERE = "0" * 32
+# accept_ra: 1 listens to routers until the server forwards packets itself, 2 also then (ip-sysctl.txt).
+LISTEN_ALWAYS = "2"
+# Not interfaces, or Docker's: where 2 is the default, they have it too.
+_NO_UPLINK = re.compile(r"all|default|lo|docker.*|br-.*|veth.*")
 
 
 def read(root: Path, name: str) -> str:
@@ -49,17 +54,31 @@ def _installed(status: str) -> Iterator[str]:
             yield paragraph.strip().splitlines()[0].removeprefix("Package: ")
 
 
-def needs_router_advertisements(routes: str) -> bool:
-    """Whether the kernel has learned its way to the Internet from a router, from the text of /proc/net/ipv6_route.
+def router_interfaces(root: Path) -> list[str]:
+    """The interfaces on which the kernel learns its way to the Internet from a router (IPv6), by name.
 
-    Where it has, a server that stops listening loses IPv6 when the route expires, and with it perhaps the operator.
+    A server that stops listening there loses IPv6 when the route expires, and with it perhaps the operator. An
+    interface that was told to listen whatever happens counts as well: its route may be missing at this very moment.
     """
+    learned = _learned_default_routes(read(root, "proc/net/ipv6_route"))
+    settings = (root / "proc/sys/net/ipv6/conf").glob("*/accept_ra")
+    told = {path.parent.name for path in settings if read(path.parent, path.name).strip() == LISTEN_ALWAYS}
+    return sorted(name for name in {*learned, *told} if not _NO_UPLINK.fullmatch(name))
+
+
+def deaf_router_interfaces(root: Path) -> list[str]:
+    """Of these, the ones that stop listening as soon as the server forwards packets for others."""
+    interfaces = router_interfaces(root)
+    listens = {name: read(root, f"proc/sys/net/ipv6/conf/{name}/accept_ra").strip() for name in interfaces}
+    return [name for name, setting in listens.items() if setting != LISTEN_ALWAYS]
+
+
+def _learned_default_routes(routes: str) -> Iterator[str]:
     for line in routes.splitlines():
         fields = line.split()
         # Destination, prefix length, source, its length, gateway, metric, two counters, flags, interface.
         if len(fields) == 10 and fields[0] == _NOWHERE and fields[1] == "00" and int(fields[8], 16) & _RTF_ADDRCONF:
-            return True
-    return False
+            yield fields[9]
 
 
 def time_daemons(root: Path) -> list[str]:

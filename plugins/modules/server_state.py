@@ -48,10 +48,11 @@ packages:
   returned: success
   type: list
   elements: str
-router_advertisements:
-  description: Whether the kernel has learned its default route from a router, and would lose it.
+router_interfaces:
+  description: Interfaces on which the kernel learns its default route from a router, and would lose it.
   returned: success
-  type: bool
+  type: list
+  elements: str
 time_daemons:
   description: The packages of programs that keep the time.
   returned: success
@@ -70,8 +71,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.somos.infra.plugins.module_utils._server_state import (
     installed,
     members,
-    needs_router_advertisements,
     read,
+    router_interfaces,
     time_daemons,
 )
 
@@ -87,7 +88,7 @@ def main() -> None:
         changed=False,
         operators=members(read(root, "etc/group"), module.params["operators_group"]),
         packages=installed(read(root, "var/lib/dpkg/status")),
-        router_advertisements=needs_router_advertisements(read(root, "proc/net/ipv6_route")),
+        router_interfaces=router_interfaces(root),
         time_daemons=time_daemons(root),
         upgraded=read(root, "var/lib/somos/base/upgraded").strip(),
     )

@@ -68,8 +68,14 @@ def test_overrides_win_and_null_leaves_a_setting_alone() -> None:
 
 def test_a_server_that_needs_its_router_keeps_listening_to_it() -> None:
     assert sysctl()["net.ipv6.conf.all.accept_ra"] == "0"
-    learned = sysctl(__base_state={"router_advertisements": True})
-    assert not [key for key in learned if "accept_ra" in key or "autoconf" in key or "router_solicitations" in key]
+    learned = sysctl(__base_state={"router_interfaces": ["ens3", "eth0.100"]})
+    assert not [key for key in learned if ".accept_ra" in key or "autoconf" in key or "router_solicitations" in key]
+
+
+def test_it_goes_on_listening_when_docker_forwards_packets_whatever_else_is_hardened() -> None:
+    for hardened in (True, False):
+        settings = sysctl(base_kernel_hardening=hardened, __base_state={"router_interfaces": ["ens3", "eth0.100"]})
+        assert settings["net/ipv6/conf/ens3/accept_ra"] == settings["net/ipv6/conf/eth0.100/accept_ra"] == "2"
 
 
 def test_sudo_asks_nothing_and_its_file_is_closed() -> None:

@@ -70,7 +70,7 @@ def test_a_bare_server_has_a_state_too(run_module: Run, tmp_path: Path) -> None:
         "changed": False,
         "operators": [],
         "packages": [],
-        "router_advertisements": False,
+        "router_interfaces": [],
         "time_daemons": [],
         "upgraded": "",
     }
