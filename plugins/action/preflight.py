@@ -38,6 +38,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "address_pools": {"type": "list", "elements": "dict", "default": []},
+    "ipv6_subnet": {"type": "str"},
     "compose_version": {"type": "str"},
 }
 
@@ -87,6 +88,8 @@ def _server_problems(args: dict[str, Any], facts: dict[str, Any]) -> Iterator[Pr
     yield from _preflight.operating_system(facts)
     yield from _preflight.resources(facts, args["min_cpus"], args["min_memory_mb"], args["min_disk_gb"])
     yield from _preflight.address_pools(args["address_pools"], facts)
+    if args["ipv6_subnet"] is not None:
+        yield from _preflight.ipv6_subnet(args["ipv6_subnet"], facts)
     if args["ram"]:
         yield from _preflight.ram(facts["memtotal_mb"], **args["ram"])
 

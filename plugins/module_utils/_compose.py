@@ -12,6 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+PROJECT_LABEL = "com.docker.compose.project"
+NETWORK_LABEL = "com.docker.compose.network"
+SERVICE_LABEL = "com.docker.compose.service"
+_RUNNING = "{{.Id}} {{.State.StartedAt}}{{range .NetworkSettings.Networks}} {{.NetworkID}}{{end}}"
+
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
@@ -22,6 +27,7 @@ class Project:
     def __init__(self, module: AnsibleModule, directory: str) -> None:
         self.module = module
         self.directory = Path(directory)
+        self._here = ("--project-directory", str(self.directory))
 
     @property
     def exists(self) -> bool:
@@ -30,20 +36,51 @@ class Project:
 
     def compose(self, *arguments: str) -> tuple[int, str, str]:
         """Run ``docker compose``; returns the exit code and both outputs. Raises nothing."""
-        return self.docker("compose", "--project-directory", str(self.directory), *arguments)
+        return self.docker("compose", *self._here, *arguments)
 
     def containers(self, service: str) -> dict[str, str]:
-        """Ids of the running containers of *service*, each with the time it was started (RFC 3339, UTC)."""
+        """Ids of the running containers of *service*, each with its start (RFC 3339, UTC) and its networks."""
         code, out, err = self.compose("ps", "--quiet", service)
         if code:
             self.module.fail_json(msg=f"Listing the containers of {service} in {self.directory} failed: {err.strip()}")
         ids = out.split()
         if not ids:
             return {}
-        code, out, err = self.docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", *ids)
+        code, out, err = self.docker("inspect", "--format", _RUNNING, *ids)
         if code:
             self.module.fail_json(msg=f"Inspecting the containers of {service} failed: {err.strip()}")
         return dict(line.split(maxsplit=1) for line in out.splitlines() if line.strip())
+
+    def model(self) -> dict[str, Any]:
+        """The merged model, as Compose understands it. It holds secrets."""
+        model: dict[str, Any] = json.loads(self.said("compose", *self._here, "config", "--format", "json"))
+        return model
+
+    def running(self) -> list[dict[str, Any]]:
+        """What Docker knows of every running container of the project."""
+        ids = self.said("compose", *self._here, "ps", "--quiet").split()
+        found: list[dict[str, Any]] = json.loads(self.said("inspect", *ids)) if ids else []
+        return found
+
+    def networks(self, project: str) -> list[dict[str, Any]]:
+        """What Docker knows of every network that Compose has made for the project of that name."""
+        ids = self.said("network", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}").split()
+        found: list[dict[str, Any]] = json.loads(self.said("network", "inspect", *ids)) if ids else []
+        return found
+
+    def members(self, network: str) -> list[dict[str, Any]]:
+        """What Docker knows of every running container in the network of that name, whoever started it."""
+        ids = self.said("ps", "--quiet", "--no-trunc", "--filter", f"network={network}").split()
+        found: list[dict[str, Any]] = json.loads(self.said("inspect", *ids)) if ids else []
+        return found
+
+    def said(self, *arguments: str) -> str:
+        """What ``docker`` prints; the module fails, with Docker's words, when it ends with an error."""
+        code, out, err = self.docker(*arguments)
+        if code:
+            words = (err.strip() or out.strip())[-1000:]
+            self.module.fail_json(msg=f"`docker {' '.join(arguments)}` failed in {self.directory}: {words}")
+        return out
 
     def execute(self, container: str, command: list[str]) -> tuple[int, str, str]:
         """Run *command* inside the container with that id."""

@@ -9,7 +9,7 @@ connect` changed afterwards stays. Nothing but limits and names of networks leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Name in this module, flag of `docker update`, and how Docker says that there is no limit.
@@ -75,11 +75,14 @@ def remedies(identity: str, is_so: State, should: State, aliases: Mapping[str, l
         words = [word for key, value in limits.items() for word in (FLAGS[key], str(value))]
         commands.append(["update", *words, identity])
     has, wants = set(before.get("networks", [])), set(after.get("networks", []))
-    for network in sorted(wants - has):
-        names = [word for alias in aliases.get(network, []) for word in ("--alias", alias)]
-        commands.append(["network", "connect", *names, network, identity])
+    commands.extend(join(network, identity, aliases.get(network, [])) for network in sorted(wants - has))
     commands.extend(["network", "disconnect", network, identity] for network in sorted(has - wants))
     return commands
+
+
+def join(network: str, identity: str, aliases: Iterable[str]) -> list[str]:
+    """The Docker command by which a container joins a network, known there by these names."""
+    return ["network", "connect", *(word for alias in aliases for word in ("--alias", alias)), network, identity]
 
 
 def aliases_of(model: Mapping[str, Any], service: str) -> dict[str, list[str]]:

@@ -36,12 +36,11 @@ drifted:
   sample: [somos-redis-1]
 """
 
-import json
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.somos.infra.plugins.module_utils._compose import Project
+from ansible_collections.somos.infra.plugins.module_utils._compose import SERVICE_LABEL, Project
 from ansible_collections.somos.infra.plugins.module_utils._compose_drift import (
     State,
     aliases_of,
@@ -50,8 +49,6 @@ from ansible_collections.somos.infra.plugins.module_utils._compose_drift import 
     remedies,
     wanted,
 )
-
-SERVICE_LABEL = "com.docker.compose.service"
 
 
 class Drift:
@@ -65,8 +62,8 @@ class Drift:
         before: dict[str, State] = {}
         after: dict[str, State] = {}
         if self.project.exists or not self.module.check_mode:
-            model = self._model()
-            for container in self._containers():
+            model = self.project.model()
+            for container in self.project.running():
                 service = container["Config"]["Labels"].get(SERVICE_LABEL)
                 if service not in model["services"]:
                     continue
@@ -83,25 +80,6 @@ class Drift:
                     for command in remedies(container["Id"], is_so, should, aliases_of(model, service)):
                         self._do(name, command)
         self.module.exit_json(changed=bool(after), drifted=sorted(after), diff={"before": before, "after": after})
-
-    def _model(self) -> dict[str, Any]:
-        code, out, err = self.project.compose("config", "--format", "json")
-        if code:
-            self._fail(f"Reading the model of {self.project.directory} failed: {err.strip()}")
-        model: dict[str, Any] = json.loads(out)
-        return model
-
-    def _containers(self) -> list[dict[str, Any]]:
-        code, out, err = self.project.compose("ps", "--quiet")
-        if code:
-            self._fail(f"Listing the containers of {self.project.directory} failed: {err.strip()}")
-        if not out.split():
-            return []
-        code, out, err = self.project.docker("inspect", *out.split())
-        if code:
-            self._fail(f"Inspecting the containers of {self.project.directory} failed: {err.strip()}")
-        containers: list[dict[str, Any]] = json.loads(out)
-        return containers
 
     def _limits_swap(self) -> bool:
         return self.project.docker("info", "--format", "{{.SwapLimit}}")[1].strip() != "false"

@@ -13,9 +13,9 @@ author: Somos Infra maintainers (@somos-infra)
 description:
   - Runs a command in the containers of a service, for instance C(nginx -s reload), when the hash of its configuration
     is not the one that this very container read last.
-  - What a container read last is recorded after a successful reload, under the container's id and start time. A run
-    that is cut off between writing the configuration and the reload therefore reloads at the next run, which a handler
-    would not.
+  - What a container read last is recorded after a successful reload, under the container's id, start time and networks.
+    A run that is cut off between writing the configuration and the reload therefore reloads at the next run, which a
+    handler would not.
 extends_documentation_fragment: [somos.infra.compose]
 options:
   reloads:
@@ -104,8 +104,8 @@ class Reloader:
         """What the record says once every container of the service has read the configuration."""
         if self.module.check_mode and not self.project.exists:
             return {}
-        started = self.project.containers(reload["service"])
-        return {identity: {"started": when, "hash": reload["hash"]} for identity, when in started.items()}
+        running = self.project.containers(reload["service"])
+        return {identity: {"running": since, "hash": reload["hash"]} for identity, since in running.items()}
 
     def _reload(self, reload: dict[str, Any], containers: list[str]) -> None:
         if not containers:

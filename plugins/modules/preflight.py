@@ -84,6 +84,9 @@ options:
     type: list
     elements: dict
     default: []
+  ipv6_subnet:
+    description: IPv6 network of containers, which must not collide with one of the server either.
+    type: str
   compose_version:
     description: Compose release that the server has or is to have, to compare with what the controller can drive.
     type: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
 
 from ansible_collections.somos.infra.plugins.module_utils._ram_plan import PlanError, ram_plan
@@ -129,10 +129,25 @@ def address_pools(pools: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) 
             wrong = f"has {dict(pool)!r}, which is not a pool: {error}"
             yield Problem("somos_docker_address_pools", wrong, "Write it as {base: 172.20.0.0/16, size: 24}")
             continue
-        for network, where in _networks(facts):
-            if isinstance(base, IPv4Network) and base.overlaps(network):
-                wrong = f"has {base}, which collides with {network} ({where} of the server)"
-                yield Problem("somos_docker_address_pools", wrong, "Choose a range that the server does not use")
+        yield from _collisions("somos_docker_address_pools", base, facts)
+
+
+def ipv6_subnet(subnet: str, facts: Mapping[str, Any]) -> Iterator[Problem]:
+    """An IPv6 network of containers that is none, or that would hide one of the server."""
+    try:
+        base = IPv6Network(subnet)
+    except ValueError as error:
+        wrong = f"is {subnet!r}, which is not an IPv6 network: {error}"
+        yield Problem("somos_docker_ipv6_subnet", wrong, "Write it as fd73:6f6d:6f73::/64, or leave it out")
+        return
+    yield from _collisions("somos_docker_ipv6_subnet", base, facts)
+
+
+def _collisions(name: str, base: IPv4Network | IPv6Network, facts: Mapping[str, Any]) -> Iterator[Problem]:
+    for network, where in _networks(facts):
+        if base.version == network.version and base.overlaps(network):
+            wrong = f"has {base}, which collides with {network} ({where} of the server)"
+            yield Problem(name, wrong, "Choose a range that the server does not use")
 
 
 def ram(memtotal_mb: int, profile: str, **options: Any) -> Iterator[Problem]:
@@ -193,7 +208,7 @@ def _mount_of(path: str, mounts: Iterable[Mapping[str, Any]]) -> Mapping[str, An
     return max(holding, key=lambda item: len(item["mount"]), default=None)
 
 
-def _networks(facts: Mapping[str, Any]) -> Iterator[tuple[IPv4Network, str]]:
+def _networks(facts: Mapping[str, Any]) -> Iterator[tuple[IPv4Network | IPv6Network, str]]:
     for name in facts.get("interfaces", []):
         if _CONTAINER_INTERFACE.fullmatch(name):
             continue
@@ -201,5 +216,7 @@ def _networks(facts: Mapping[str, Any]) -> Iterator[tuple[IPv4Network, str]]:
         for entry in [interface.get("ipv4") or {}, *interface.get("ipv4_secondaries", [])]:
             if entry.get("address"):
                 yield IPv4Network(f"{entry['address']}/{entry.get('netmask') or 32}", strict=False), f"interface {name}"
+        for entry in interface.get("ipv6") or []:
+            yield IPv6Network(f"{entry['address']}/{entry.get('prefix') or 128}", strict=False), f"interface {name}"
     if gateway := facts.get("default_ipv4", {}).get("gateway"):
         yield IPv4Network(IPv4Address(gateway)), "gateway"

@@ -48,6 +48,24 @@ def test_an_engine_is_told_only_what_it_understands(packages: dict[str, str], ne
     assert daemon(**installed(**packages)).keys() & {"metrics-addr", "firewall-backend"} == newer
 
 
+@pytest.mark.parametrize(
+    ("release", "addresses", "told"),
+    [
+        ("26.1.5", ["fe80::1"], True),
+        ("20.10.24", ["fe80::1"], True),
+        ("26.1.5", [], False),
+        ("29.1.3", ["fe80::1"], False),
+    ],
+)
+def test_an_older_engine_on_a_server_with_ipv6_hands_it_on_to_containers(
+    release: str, addresses: list[str], told: bool
+) -> None:
+    facts = {"ansible_facts": {**scenario()["scenario_facts"], "all_ipv6_addresses": addresses}}
+    given = daemon(**installed(docker_io=release), **facts)
+    assert (given.get("ip6tables", False), given.get("experimental", False)) == (told, told)
+    assert "ip6tables" not in daemon(**installed(docker_io=release), **facts, somos_ipv6=False)
+
+
 def test_the_firewalls_chains_are_kept_alive_on_docker_29() -> None:
     rows = '- {name: "docker-ce", status: "installed", version: "5:29.9.0-1~debian.13~trixie"}\n'
     assert daemon(__docker_dpkg={"stdout": rows})["firewall-backend"] == "iptables"

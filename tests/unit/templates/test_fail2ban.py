@@ -23,6 +23,9 @@ CLOUDFLARE = {
     "fail2ban_cloudflare_token": "t0k3n",
 }
 
+# The networks that the engine gives its containers.
+DOCKER = ["172.20.0.0/16", "fd73:6f6d:6f73::/64"]
+
 
 def jails(**overrides: Any) -> RawConfigParser:
     parser = RawConfigParser()
@@ -43,13 +46,20 @@ def test_every_jail_says_itself_how_it_reads_and_bans() -> None:
 def test_who_is_never_banned() -> None:
     connection = {"__fail2ban_connection": {"stdout": "198.51.100.9 50000 203.0.113.2 2222"}}
     ignored = jails(fail2ban_ignore=["192.0.2.0/24"], **connection)["DEFAULT"]["ignoreip"].split()
-    assert ignored == ["127.0.0.0/8", "::1", "172.20.0.0/16", "192.0.2.0/24", "198.51.100.9"]
+    assert ignored == ["127.0.0.0/8", "::1", *DOCKER, "192.0.2.0/24", "198.51.100.9"]
 
 
 def test_without_a_connection_by_ssh_nobody_is_made_up() -> None:
-    assert (
-        jails(__fail2ban_connection={"rc": 1, "stdout": ""})["DEFAULT"]["ignoreip"] == "127.0.0.0/8 ::1 172.20.0.0/16"
-    )
+    ignored = jails(__fail2ban_connection={"rc": 1, "stdout": ""})["DEFAULT"]["ignoreip"].split()
+    assert ignored == ["127.0.0.0/8", "::1", *DOCKER]
+
+
+def test_docker_s_networks_are_those_of_the_whole_system() -> None:
+    own = {
+        "somos_docker_address_pools": [{"base": "10.200.0.0/16", "size": 24}],
+        "somos_docker_ipv6_subnet": "fd00:9::/64",
+    }
+    assert {"10.200.0.0/16", "fd00:9::/64"} < set(jails(**own)["DEFAULT"]["ignoreip"].split())
 
 
 def test_there_is_no_mail() -> None:

@@ -50,6 +50,16 @@ def test_another_hash_another_container_or_another_start_reloads(reload: Any, do
     assert reload("h2")["reloaded"] == []
 
 
+def test_a_container_that_was_led_into_another_network_forgets_the_addresses_it_knew(
+    reload: Any, docker: FakeDocker
+) -> None:
+    docker.answer("inspect", out="aaa 2026-01-01T00:00:00Z edge\n")
+    reload("h1")
+    docker.answer("inspect", out="aaa 2026-01-01T00:00:00Z edge6\n")
+    assert reload("h1")["reloaded"] == ["nginx"]
+    assert reload("h1")["reloaded"] == []
+
+
 def test_every_replica_is_reloaded(reload: Any, docker: FakeDocker) -> None:
     docker.answer("inspect", out=ONE + "bbb 2026-01-01T00:00:01Z\n")
     reload("h1")

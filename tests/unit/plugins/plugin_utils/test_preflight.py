@@ -24,14 +24,20 @@ FACTS: dict[str, Any] = {
     ],
     "interfaces": ["lo", "eth0", "eth-1", "docker0", "br-0123456789ab", "br-somos-int", "veth0abc"],
     "lo": {"ipv4": {"address": "127.0.0.1", "netmask": "255.0.0.0"}},
-    "eth0": {"ipv4": {"address": "203.0.113.11", "netmask": "255.255.255.0"}},
+    "eth0": {
+        "ipv4": {"address": "203.0.113.11", "netmask": "255.255.255.0"},
+        "ipv6": [{"address": "2001:db8:7::11", "prefix": "64"}, {"address": "fe80::1", "prefix": "64"}],
+    },
     "eth_1": {
         "ipv4": {"address": "10.0.0.11", "netmask": "255.255.0.0"},
         "ipv4_secondaries": [{"address": "10.99.0.1", "netmask": "255.255.255.0"}],
     },
     "docker0": {"ipv4": {"address": "172.20.0.1", "netmask": "255.255.255.0"}},
     "br_0123456789ab": {"ipv4": {"address": "172.20.1.1", "netmask": "255.255.255.0"}},
-    "br_somos_int": {"ipv4": {"address": "172.20.2.1", "netmask": "255.255.255.0"}},
+    "br_somos_int": {
+        "ipv4": {"address": "172.20.2.1", "netmask": "255.255.255.0"},
+        "ipv6": [{"address": "fd73:6f6d:6f73::1", "prefix": "64"}],
+    },
     "default_ipv4": {"gateway": "203.0.113.1"},
 }
 
@@ -57,6 +63,7 @@ def test_a_sound_server_and_inventory_pass() -> None:
         *preflight.operating_system(FACTS),
         *preflight.resources(FACTS, 8, 32000, 800),
         *preflight.address_pools([{"base": "172.20.0.0/16", "size": 24}], FACTS),
+        *preflight.ipv6_subnet("fd73:6f6d:6f73::/64", FACTS),
         *preflight.controller("2.19.14", "4.8.5", "2"),
         *preflight.groups({"app": ["one"]}, ["app", "monitoring"], ["monitoring"]),
     ]
@@ -190,6 +197,16 @@ def test_a_pool_that_hides_a_network_of_the_server_is_refused(pool: str, network
 )  # fmt: skip
 def test_what_is_no_pool_is_refused(pool: dict[str, Any]) -> None:
     assert "which is not a pool" in only(preflight.address_pools([pool], FACTS))
+
+
+def test_an_ipv6_network_that_hides_one_of_the_server_is_refused() -> None:
+    said = only(preflight.ipv6_subnet("2001:db8::/32", FACTS))
+    assert "2001:db8::/32, which collides with 2001:db8:7::/64 (interface eth0" in said
+
+
+@pytest.mark.parametrize("subnet", ["172.20.0.0/16", "fd73::1/64", "somewhere", ""])
+def test_what_is_no_ipv6_network_is_refused(subnet: str) -> None:
+    assert "which is not an IPv6 network" in only(preflight.ipv6_subnet(subnet, FACTS))
 
 
 @pytest.mark.parametrize(
