@@ -26,7 +26,7 @@ def test_compose_is_the_plugin_and_one_the_controller_can_drive(host: Host) -> N
 
 def test_the_engine_has_read_its_configuration(host: Host) -> None:
     info = json.loads(host.check_output("docker info --format '{{json .}}'"))
-    assert info["LoggingDriver"] == "json-file"
+    assert info["LoggingDriver"] == "local"
     assert info["LiveRestoreEnabled"]
     assert info["DefaultAddressPools"] == [{"Base": "172.20.0.0/16", "Size": 24}]
     assert info["Labels"] == ["somos.scenario=docker"]

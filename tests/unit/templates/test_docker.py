@@ -26,7 +26,7 @@ def daemon(**overrides: Any) -> dict[str, Any]:
 
 def test_logs_are_rotated_and_values_have_the_types_the_engine_wants() -> None:
     given = daemon()
-    assert (given["log-driver"], given["log-opts"]) == ("json-file", {"max-size": "10m", "max-file": "3"})
+    assert (given["log-driver"], given["log-opts"]) == ("local", {"max-size": "10m", "max-file": "3"})
     assert given["default-ulimits"]["nofile"] == {"Name": "nofile", "Soft": 65536, "Hard": 65536}
     assert given["default-address-pools"] == [{"base": "172.20.0.0/16", "size": 24}]
 
@@ -111,7 +111,7 @@ def test_live_restore_is_for_engines_outside_of_swarms() -> None:
 
 def test_containers_of_the_default_bridge_are_kept_apart_and_nobody_gains_privileges() -> None:
     given = daemon()
-    assert (given["icc"], given["no-new-privileges"], given["userland-proxy"]) == (False, True, True)
+    assert (given["icc"], given["no-new-privileges"], given["userland-proxy"]) == (False, True, False)
 
 
 def test_the_removal_of_images_is_told_what_to_keep() -> None:
