@@ -77,6 +77,14 @@ def test_benchmarks_find_their_settings_in_effect(effective: set[str]) -> None:
     assert wanted <= effective
 
 
+def test_without_its_include_sshd_config_has_the_same_rules(ssh: Ssh, effective: set[str]) -> None:
+    """As after an upgrade that brings a new one, or for who reads that file alone."""
+    alone = ssh("deploy", 2222, "sudo sh -c 'grep -vi ^Include /etc/ssh/sshd_config | /usr/sbin/sshd -T -f /dev/stdin'")
+    missing = effective - set(alone.stdout.splitlines())
+    kept_in_the_dropin = ("port ", "listenaddress ", "persourcepenalt")
+    assert {rule for rule in missing if not rule.startswith(kept_in_the_dropin)} == set(), alone.stderr
+
+
 def test_host_keys_are_long_and_no_nist_curve_is_offered(ssh: Ssh, effective: set[str]) -> None:
     assert {line for line in effective if line.startswith("hostkey ")} == {
         "hostkey /etc/ssh/ssh_host_rsa_key",
