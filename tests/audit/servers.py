@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tests.host import images
 from tests.host.names import BUILD, NETWORK, OWNER_LABEL, ROOT
-from tests.host.shell import HostError, docker, run, say, step
+from tests.host.server import Server, has_booted
+from tests.host.shell import HostError, docker, run, say, step, wait_until
 
 INVENTORY = ROOT / "tests" / "audit" / "inventory"
 LOGS = BUILD / "audit"
@@ -39,8 +40,19 @@ class Audited:
         tests_host("down", self.name)
         tests_host("up", self.name, "--image", self.image, "--ip", self.address)
         # Before the roles run, as a rented server has its address from the start.
+        self.give_ipv6()
+
+    def give_ipv6(self) -> None:
         self.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0")
         self.run(f"ip -6 address replace {self.address_v6}/64 dev eth0 nodad")
+
+    def restart(self) -> None:
+        """As by the provider's button. What the network of the tests has given it, it gets again."""
+        docker("restart", self.name)
+        wait_until(lambda: has_booted(Server(self.name)), seconds=90, what=f"systemd in {self.name} is up")
+        self.give_ipv6()
+        # Docker found no IPv6 when it started, which a rented server has by then.
+        self.run("systemctl reset-failed docker; systemctl restart docker")
 
     def converge(self) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from tests.audit import lynis, openscap, ports, ssh_audit
@@ -152,9 +155,32 @@ def test_one_scan_that_saw_a_port_open_is_enough(monkeypatch: pytest.MonkeyPatch
     again = NMAP_TCP.replace("80/open", "80/filtered").replace("2222/filtered", "2222/open")
     answers = iter([NMAP_TCP, again, NMAP_UDP, ""])
     monkeypatch.setattr(ports, "look", lambda address, argv: next(answers))
-    states = ports.scan("10.77.0.113")
+    states = ports.scan("10.77.0.113", [["nmap"]] * 4)
     assert (states["tcp/80"], states["tcp/2222"]) == ("open", "open")
     assert ports.silent(states) == ["udp/443"]
+
+
+def test_a_port_that_an_accident_opens_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    @contextmanager
+    def accident(server: Audited) -> Iterator[None]:
+        happened.append(server.name)
+        yield
+        happened.clear()
+
+    def scan(address: str, scans: ports.Scans) -> dict[str, str]:
+        opened = {"tcp/8080": "open"} if happened and ":" in address else {}
+        return {"tcp/2222": "open", "tcp/80": "closed", **opened}
+
+    monkeypatch.setattr(ports, "scan", scan)
+    monkeypatch.setattr(ports, "ACCIDENTS", {"after a storm": accident})
+    monkeypatch.setattr(ports, "answers_itself", lambda server, expected: True)
+    measured = ports.measure(Audited("x", "debian12", "10.77.0.112"))
+    assert [str(figure) for figure in measured.figures if not figure.met] == [
+        "x: ports open over IPv6 after a storm is tcp/2222 tcp/8080, goal == tcp/2222"
+    ]
+    assert len(measured.figures) == 4
 
 
 def test_the_second_address_of_a_server_ends_like_the_first() -> None:
