@@ -1,4 +1,4 @@
-"""What answers over IPv4 and IPv6 from outside: all TCP ports, the usual UDP ports and ours; these also after accidents."""
+"""What answers from outside by IPv4 and IPv6: all TCP ports, the usual UDP ports and ours, also after accidents."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def build_images(names: list[str]) -> None:
         pulled |= {name: pulled[name].rpartition(":")[0] for name in APPLICATION} | {"release": release}
     known = json.loads(IMAGES_JSON.read_text()) if names and IMAGES_JSON.exists() else {}
     IMAGES_JSON.write_text(json.dumps(known | pulled, indent=2) + "\n")
-    for tag in images.prune(keep=pushed.values()):
+    # Who asked for one image has not said what becomes of the others.
+    for tag in images.prune(pushed.values(), wanted if names else ()):
         say(f"removed old image {tag}")
     if problem:
         raise problem

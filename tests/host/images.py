@@ -115,9 +115,12 @@ def ensure_debian(release: str) -> None:
     docker("tag", target, moving_tag(release))
 
 
-def prune(keep: Iterable[str]) -> list[str]:
-    """Removes our images of older hashes, but those. What a container still runs on stays until that is gone."""
-    keep = set(keep)
+def prune(keep: Iterable[str], names: Iterable[str] = ()) -> list[str]:
+    """Removes our images of older hashes, but those; only versions of the images of these names, if any is given.
+
+    What a container still runs on stays until that is gone.
+    """
+    keep, repositories = set(keep), {IMAGES[name].repository for name in names}
     for name in (*DEBIAN_RELEASES, *IMAGES):
         tag = moving_tag(name)
         keep.add(tag if ":" in tag else f"{tag}:latest")
@@ -126,5 +129,6 @@ def prune(keep: Iterable[str]) -> list[str]:
     ours = docker("image", "ls", "--filter", f"label={OWNER_LABEL}=image", "--format", "{{.Repository}}:{{.Tag}}")
     # Stages of builds have no name but inherit the label. Young ones spare the next build their work.
     docker_ok("image", "prune", "--force", f"--filter=label={OWNER_LABEL}=image", "--filter=until=168h")
-    old = [tag for tag in ours.splitlines() if tag.startswith(f"{REPOSITORY}/") and tag not in keep]
+    asked = [tag for tag in ours.splitlines() if not repositories or tag.rpartition(":")[0] in repositories]
+    old = [tag for tag in asked if tag.startswith(f"{REPOSITORY}/") and tag not in keep]
     return [tag for tag in old if docker_ok("image", "rm", tag)]
