@@ -177,6 +177,7 @@ def test_a_log_that_is_gone_keeps_no_jail_from_starting() -> None:
     on_server(f"rm -r {LOG} && systemctl restart fail2ban")
     expect(lambda: "nginx-limit-req" in on_server("fail2ban-client status || true"), "fail2ban does not start")
     assert "sshd" in on_server("fail2ban-client status")
+    assert on_server(f"stat -c '%u:%g %a' {LOG}").strip() == "101:101 640", "nginx could not write to it"
 
 
 def test_the_service_of_nftables_that_would_empty_all_tables_is_off(host: Host) -> None:
