@@ -51,11 +51,11 @@ def differences(model: Model, networks: Found) -> dict[str, tuple[dict[str, Any]
             or (wanted[name][1].get("ipam") or {}).keys() - {"config"}
         ):
             continue
-        should = described(wanted[name][1])
+        should, options = described(wanted[name][1]), network.get("Options") or {}
         has: dict[str, Any] = {
             "ipv6": bool(network.get("EnableIPv6")),
             "subnets": sorted(str(part["Subnet"]) for part in (network.get("IPAM") or {}).get("Config") or []),
-            "options": {key: (network.get("Options") or {}).get(key) for key in should["options"]},
+            "options": {key: options[key] for key in should["options"] if key in options},
         }
         # Docker chooses the subnets that the model does not name.
         lacks = {ip_network(subnet) for subnet in should["subnets"]} - {ip_network(subnet) for subnet in has["subnets"]}

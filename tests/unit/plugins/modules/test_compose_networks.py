@@ -163,6 +163,13 @@ def test_where_docker_refuses_the_new_one_everybody_is_back_in_the_old_one(run: 
     assert commands(docker) == [*REMADE[:5], WITHOUT_IPV6, *REMADE[5:]]
 
 
+def test_a_network_without_an_option_comes_back_without_it(run: Any, docker: FakeDocker) -> None:
+    docker.answer("network create --driver bridge --ipv6", err="Pool overlaps with other one", code=1)
+    bare = {**OLD, "Options": None}
+    assert "failed" in run(bare)
+    assert WITHOUT_IPV6.replace("--opt com.docker.network.bridge.name=br-edge ", "") in commands(docker)
+
+
 def test_what_docker_refuses_besides_is_said_in_its_words(run: Any, docker: FakeDocker) -> None:
     docker.answer("network rm", err="has active endpoints", code=1)
     result = run(OLD)
