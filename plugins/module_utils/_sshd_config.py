@@ -20,20 +20,11 @@ ASIDE = "#somos# "
 _LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)\S")
 _INCLUDE = re.compile(r"\s*Include\s", re.IGNORECASE)
 _MATCH = re.compile(r"\s*Match\s", re.IGNORECASE)
-# Ports add up, and penalties are for a server that is still open: only what is final is repeated.
-_NEVER = {"port", "persourcepenalties", "persourcepenaltyexemptlist"}
+# Ports and host keys add up, and a key that is named twice is offered twice. Penalties are for a server that is still
+# open, too, and only what is final is repeated.
+_NEVER = {"port", "hostkey", "persourcepenalties", "persourcepenaltyexemptlist"}
 # Several lines of these are several values; those of others stay.
-_LISTS = {
-    "allowusers",
-    "allowgroups",
-    "denyusers",
-    "denygroups",
-    "hostkey",
-    "acceptenv",
-    "setenv",
-    "subsystem",
-    "include",
-}
+_LISTS = {"allowusers", "allowgroups", "denyusers", "denygroups", "acceptenv", "setenv", "subsystem", "include"}
 
 
 def rules(dropin: str) -> list[str]:

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: Somos Infra maintainers (@somos-infra)
 description:
   - Keeps a block in C(sshd_config) that repeats what the drop-in on this server says to everybody. It stands after the
-    line that includes drop-ins, before any C(Match). Ports are not repeated, as they would add up.
+    line that includes drop-ins, before any C(Match). Ports and host keys are not repeated, as they would
+    add up.
   - Lines of others that contradict the block are set aside by a comment, and come back when the drop-in has no such
     rule any more, as when it is withdrawn.
   - sshd judges the file before it replaces the old one. Nothing is restarted.

@@ -11,18 +11,19 @@ Port 2222
 PerSourcePenalties authfail:30s
 PermitRootLogin no
 HostKey /etc/ssh/ssh_host_ed25519_key
+AllowUsers deploy
 X11Forwarding no
 Match User ana
   AllowTcpForwarding local
 """
-RULES = ["PermitRootLogin no", "HostKey /etc/ssh/ssh_host_ed25519_key", "X11Forwarding no"]
+RULES = ["PermitRootLogin no", "AllowUsers deploy", "X11Forwarding no"]
 DEBIAN = """
 # The default.
 Include /etc/ssh/sshd_config.d/*.conf
 
 #PermitRootLogin prohibit-password
 X11Forwarding yes
-HostKey /etc/ssh/ssh_host_ecdsa_key
+AllowUsers ana
 x11forwarding=yes
 Subsystem sftp /usr/lib/openssh/sftp-server
 
@@ -35,7 +36,7 @@ def active(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def test_ports_and_what_is_for_some_are_not_repeated() -> None:
+def test_ports_host_keys_and_what_is_for_some_are_not_repeated() -> None:
     assert rules(DROPIN) == RULES
 
 
@@ -47,8 +48,8 @@ def test_the_rules_stand_after_the_include_and_nothing_for_everybody_contradicts
     assert active(repeat(DEBIAN, RULES)) == [
         "Include /etc/ssh/sshd_config.d/*.conf",
         *RULES,
-        # Host keys add up.
-        "HostKey /etc/ssh/ssh_host_ecdsa_key",
+        # Names add up.
+        "AllowUsers ana",
         "Subsystem sftp /usr/lib/openssh/sftp-server",
         "Match User backup",
         "  X11Forwarding yes",
