@@ -115,7 +115,7 @@ def state() -> str:
     """The role's files, the groups, how long the keys are, and who listens where."""
     return inside(
         "cat /etc/ssh/sshd_config.d/00-somos.conf; stat -c '%n %a' /etc/ssh/* /etc/ssh/sshd_config.d/*;"
-        " sha256sum /etc/ssh/moduli; ssh-keygen -lf /etc/ssh/ssh_host_rsa_key | cut -d' ' -f1;"
+        " sha256sum /etc/ssh/moduli /etc/ssh/sshd_config; ssh-keygen -lf /etc/ssh/ssh_host_rsa_key | cut -d' ' -f1;"
         " ss -Hltn | awk '{print $4}' | sort"
     )
 
