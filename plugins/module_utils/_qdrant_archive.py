@@ -69,7 +69,7 @@ def member(path: Path, name: str) -> Iterator[IO[bytes]]:
             with local(f"The snapshot {path} cannot be read"):
                 file = stack.enter_context(open_regular(path))
                 tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
-                found = next((each for each in tar if each.isreg() and _name(each, str(path)) == name), None)
+                found = next((each for each in tar if _name(each, str(path)) == name), None)
                 inner = tar.extractfile(found) if found else None
         except tarfile.TarError as error:
             raise LocalError(f"The snapshot {path} is damaged: {error}.") from error
