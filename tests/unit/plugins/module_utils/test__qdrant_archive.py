@@ -83,8 +83,8 @@ def test_holes_are_no_harm(snapshot: Path, tmp_path: Path) -> None:
 
 
 def test_a_storage_s_snapshot(snapshot: Path) -> None:
-    inner = tar(collection())
-    content = storage({"documents": inner, "notes": inner}, aliases={"docs": "documents"})
+    inner, other = tar(collection()), tar(collection(shards=2))
+    content = storage({"documents": inner, "notes": other}, aliases={"docs": "documents"})
     found = judge(snapshot, content)
     assert found.kind == "storage" and found.config == {}
     assert found.members == {"documents": DOCUMENTS, "notes": DOCUMENTS.replace("documents", "notes")}
@@ -93,6 +93,8 @@ def test_a_storage_s_snapshot(snapshot: Path) -> None:
     with member(snapshot, DOCUMENTS) as file:
         assert file.read() == inner
         assert file.seek(100) == 100 and file.read() == inner[100:]
+    with member(snapshot, found.members["notes"]) as file:
+        assert file.read() == other
 
 
 def test_a_storage_without_collections_is_one(snapshot: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import subprocess
@@ -263,6 +264,20 @@ def test_a_peer_that_the_kernel_gave_up_is_not_called_a_timeout_of_ours() -> Non
     ):
         pass
     assert "timed out" in str(caught.value) and "for 5 s" not in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", [BrokenPipeError, ConnectionResetError, ssl.SSLEOFError])
+def test_an_answer_that_came_before_the_connection_broke_is_heard(broken: type[OSError]) -> None:
+    def body(sock: socket.socket) -> bool:
+        select.select([sock], [], [], 5)
+        raise broken
+
+    with (
+        script(text(403, "Forbidden: Global manage access is required")) as server,
+        pytest.raises(RefusedError, match="Global manage access is required"),
+        server.http().exchange("Doing it", "POST", "/x", {}, body),
+    ):
+        pass
 
 
 def test_a_dead_peer_is_noticed_within_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,8 @@ def test_another_snapshot_is_another_restore(record: Record) -> None:
 
 def test_without_a_checksum_nothing_is_known_to_be_done(record: Record) -> None:
     record._change("documents", {"state": "done", "checksum": None})
-    assert len(decide(Fake(), record, wanted(source=LocationSource("file:///x", None))).steps) == 1
+    server = Fake(documents=3)
+    assert len(decide(server, record, wanted(source=LocationSource("file:///x", None)), replace=True).steps) == 1
 
 
 def test_a_restore_that_was_begun_goes_on_without_being_meant_again(record: Record) -> None:

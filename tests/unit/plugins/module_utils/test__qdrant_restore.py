@@ -223,7 +223,7 @@ def test_a_red_collection(record: Record) -> None:
     message = fails(server, record, step())
     assert "Collection documents is red after its restore: No space left on device." in message
     assert message.endswith("(3 points) was put back.") and server.held["documents"].points == 3
-    assert server.files == {}
+    assert server.files == {} and server.called("sleep") == []
 
 
 def test_a_collection_that_is_never_green(record: Record) -> None:
