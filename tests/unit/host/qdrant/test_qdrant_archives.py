@@ -80,8 +80,17 @@ def streamable(root: Path) -> None:
     (directory / "snapshot").rmdir()
 
 
+def flat(root: Path) -> None:
+    """The same, without a directory between."""
+    streamable(root)
+    [segment] = (root / "0" / "segments").iterdir()
+    for path in (segment / "files").iterdir():
+        path.rename(segment / path.name)
+    (segment / "files").rmdir()
+
+
 @pytest.mark.parametrize("prefix", ["", "./"])
-@pytest.mark.parametrize("written", [plain, old, newer, streamable])
+@pytest.mark.parametrize("written", [plain, old, newer, streamable, flat])
 def test_what_other_versions_write_is_understood(
     filled: Double, unpacked: Path, written: Callable[[Path], None], prefix: str
 ) -> None:
@@ -89,6 +98,7 @@ def test_what_other_versions_write_is_understood(
     answer = filled.upload(UPLOAD, packed(unpacked, prefix))
     assert answer.status == 200, answer.text
     assert filled.points("copy") == filled.points("texts")
+    assert list(filled.settings.storage_path.rglob("*_backup")) == []
     # A snapshot of what came that way is whole again.
     again = filled.content("copy", filled.snapshot("copy")["name"])
     assert filled.upload("/collections/again/snapshots/upload", again).status == 200

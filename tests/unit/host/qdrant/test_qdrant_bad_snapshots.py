@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import socket
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,14 +119,14 @@ def test_an_archive_with_more_than_files(filled: Double, name: str, kind: bytes,
     assert words in answer.error
 
 
-def test_an_archive_does_not_write_outside(filled: Double, content: bytes) -> None:
+def test_an_archive_does_not_write_outside(filled: Double, content: bytes, tmp_path: Path) -> None:
     packed = io.BytesIO(content)
     with tarfile.open(fileobj=packed, mode="a") as archive:
         entry = tarfile.TarInfo("../../../../escaped")
         entry.size = 1
         archive.addfile(entry, io.BytesIO(b"x"))
     assert filled.upload(UPLOAD, packed.getvalue()).status == 200
-    assert list(filled.settings.storage_path.rglob("escaped")) == []
+    assert list(tmp_path.rglob("escaped")) == []
 
 
 def test_an_archive_without_a_shard(filled: Double, content: bytes, tmp_path: Path) -> None:
@@ -191,3 +193,16 @@ def test_a_body_that_is_no_form_with_a_snapshot(
     answer = filled.ask("POST", UPLOAD, body, **headers)
     assert (answer.status, answer.kind, answer.text) == (400, "text/plain", reason)
     assert list(filled.settings.upload_path.iterdir()) == []
+
+
+def test_an_upload_whose_client_went_away_leaves_nothing(filled: Double) -> None:
+    head = f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\napi-key: manage\r\nContent-Length: 1000000\r\n"
+    part = '--x\r\nContent-Disposition: form-data; name="snapshot"; filename="a.snapshot"\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", filled.port), timeout=5) as connection:
+        connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n{part}{'y' * 1000}".encode())
+        began = time.monotonic()
+        while not list(filled.settings.upload_path.iterdir()):
+            assert time.monotonic() - began < 5
+    while list(filled.settings.upload_path.iterdir()):
+        assert time.monotonic() - began < 5
+    assert filled.result("GET", SNAPSHOTS) == []

@@ -32,6 +32,16 @@ def test_a_key_is_also_taken_as_bearer_token(double: Double) -> None:
     assert double.ask("GET", "/collections", key=None, Authorization="Bearer read").status == 200
 
 
+def test_the_next_key_is_as_good_as_the_present_one(filled: Double) -> None:
+    assert filled.result("DELETE", "/collections/texts", key="next") is True
+
+
+def test_an_update_is_complete_only_for_who_waits(filled: Double) -> None:
+    path, body = "/collections/texts/points", {"points": [{"id": 3, "vector": [1, 1]}]}
+    assert filled.result("PUT", path, body)["status"] == "acknowledged"
+    assert filled.result("PUT", f"{path}?wait=true", body)["status"] == "completed"
+
+
 def test_the_read_only_key_reads(filled: Double) -> None:
     assert filled.result("POST", "/collections/texts/points/count", {}, key="read") == {"count": 2}
     assert 'collection_points{id="texts"} 2' in filled.ask("GET", "/metrics", key="read").text.splitlines()

@@ -203,6 +203,28 @@ def test_recovered_data_survives_a_restart(filled: Double) -> None:
     assert filled.points("copy") == filled.points("texts")
 
 
+def index(double: Double, field: str) -> None:
+    double.result("PUT", "/collections/texts/index?wait=true", {"field_name": field, "field_schema": "keyword"})
+
+
+def test_indexes_come_with_a_snapshot_into_a_collection_that_was_not_there(filled: Double) -> None:
+    index(filled, "text")
+    content = filled.content("texts", filled.snapshot("texts")["name"])
+    filled.upload("/collections/copy/snapshots/upload", content)
+    assert filled.result("GET", "/collections/copy")["payload_schema"] == {
+        "text": {"data_type": "keyword", "points": 2}
+    }
+    with archive(filled.content("copy", filled.snapshot("copy")["name"])) as outer:
+        assert json.load(outer.extractfile("payload_index.json")) == {"schema": {"text": "keyword"}}
+
+
+def test_a_collection_that_is_there_keeps_its_indexes(filled: Double) -> None:
+    content = filled.content("texts", filled.snapshot("texts")["name"])
+    index(filled, "text")
+    filled.upload("/collections/texts/snapshots/upload", content)
+    assert list(filled.result("GET", "/collections/texts")["payload_schema"]) == ["text"]
+
+
 def test_nobody_waits_unless_asked_to(filled: Double) -> None:
     answer = filled.ask("POST", f"{SNAPSHOTS}?wait=false")
     assert (answer.status, answer.body["status"]) == (202, "accepted")

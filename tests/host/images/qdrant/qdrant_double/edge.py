@@ -119,7 +119,6 @@ class EdgeShard:
 
     def close(self) -> None:
         """Write everything to disk and let the directory go."""
-        self._shard.flush()
         self._shard.close()
 
 
