@@ -13,6 +13,7 @@ from .content import short_hash
 from .engine import ensure_engine
 from .names import BUILD, DEMO, IMAGES_JSON, NETWORK, OWNER_LABEL, REPOSITORY
 from .shell import HostError, docker, docker_ok, exclusive, fail, say
+from .storage import Bucket
 
 VARIANTS = [name.partition(":")[2] for name in IMAGES if name.startswith("host:debian")]
 
@@ -84,6 +85,8 @@ def arguments() -> argparse.Namespace:
     start.add_argument("name")
     start.add_argument("--image", choices=VARIANTS, default="debian13")
     start.add_argument("--ip", help="fixed address in 10.77.0.0/24 (somos-demo has 10.77.0.10)")
+    bucket = commands.add_parser("bucket", help="make sure that a bucket is at the S3 endpoint outside, and empty it")
+    bucket.add_argument("name")
     stop = commands.add_parser("down", help="remove a test server and its data")
     stop.add_argument("name")
     wipe = commands.add_parser("clean", help="remove every server, the world, and build/demo")
@@ -108,6 +111,10 @@ def main() -> None:
                 images.ensure_images([f"host:{given.image}"])
             with exclusive(f"server-{given.name}"):
                 server.up(server.Server(given.name, given.image, given.ip))
+        case "bucket":
+            with exclusive("world"):
+                world.ensure_world()
+            Bucket(given.name).make_empty()
         case "down":
             with exclusive(f"server-{given.name}"):
                 server.down(server.Server(given.name))

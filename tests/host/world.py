@@ -31,6 +31,8 @@ from .shell import HostError, docker, run, say, wait_until
 # The secrets of the demo's vault, without their prefix `vault_`, and how many characters each has.
 SECRET_LENGTHS = {
     "postgres_password": 32,
+    "postgres_backup_passphrase": 48,
+    "postgres_backup_s3_passphrase": 48,
     "redis_password": 32,
     "redis_cache_password": 32,
     "qdrant_api_key": 40,
