@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-from pathlib import Path
 from secrets import randbelow, token_hex
 from typing import Any
 
 import pytest
+from database import COMPOSE, converge, sql
 
-ROOT = Path(__file__).parents[3]
-COMPOSE = "cd /opt/somos && docker compose"
 # The address in the project's network stands for any other container; loopback inside is not what peers use.
 LOGIN = "psql --no-psqlrc --no-password -tAc 'SELECT current_user' -h $(hostname -i | cut -d' ' -f1) -d somos"
-
-
-def sql(host: Any, statement: str, database: str = "somos") -> str:
-    """Run a statement as the superuser, by the socket."""
-    psql = f"psql --no-psqlrc -tA -U postgres -d {database} -c {shlex.quote(statement)}"
-    return str(host.check_output(f"{COMPOSE} exec -T postgres {psql}")).strip()
 
 
 def login(host: Any, user: str, password: str) -> Any:
@@ -159,14 +149,3 @@ def test_a_wrong_setting_is_refused_before_it_replaces_anything(host: Any) -> No
     assert run.returncode != 0
     assert "shared_bufers" in run.stdout
     assert host.check_output("sha256sum /opt/somos/postgres/postgresql.conf") == before
-
-
-def converge(variables: dict[str, Any], must_succeed: bool = True) -> subprocess.CompletedProcess[str]:
-    command = ["ansible-playbook", "-i", "molecule/inventory.yml", "molecule/shared/converge.yml"]
-    environment = os.environ | {"MOLECULE_SCENARIO_NAME": "postgres"}
-    run = subprocess.run(
-        [*command, "-e", json.dumps(variables)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    if must_succeed:
-        assert run.returncode == 0, run.stdout[-3000:]
-    return run
