@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "host" / "qdrant"))
 
 from running_double import Double, Settings
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "host" / "images" / "qdrant"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host" / "images" / "qdrant"))
 
 from qdrant_double.connection import Connection
 from qdrant_double.full import recover_at_start
@@ -19,7 +19,7 @@ from qdrant_double.node import Node
 from qdrant_double.server import Server
 from qdrant_double.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "tests" / "host" / "images" / "qdrant"
 
 __all__ = ["IMAGE", "ROOT", "Answer", "Connection", "Double", "Settings", "recover_at_start"]
