@@ -43,7 +43,11 @@ class Audited:
         self.give_ipv6()
 
     def give_ipv6(self) -> None:
-        self.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0")
+        settings = "net.ipv6.conf.all.disable_ipv6=0\nnet.ipv6.conf.default.disable_ipv6=0\n"
+        # Also before Docker starts the next time.
+        self.run(
+            "cat > /etc/sysctl.d/00-test-world.conf && sysctl -qp /etc/sysctl.d/00-test-world.conf", stdin=settings
+        )
         self.run(f"ip -6 address replace {self.address_v6}/64 dev eth0 nodad")
 
     def restart(self) -> None:
@@ -51,8 +55,6 @@ class Audited:
         docker("restart", self.name)
         wait_until(lambda: has_booted(Server(self.name)), seconds=90, what=f"systemd in {self.name} is up")
         self.give_ipv6()
-        # Docker found no IPv6 when it started, which a rented server has by then.
-        self.run("systemctl reset-failed docker; systemctl restart docker")
 
     def converge(self) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)

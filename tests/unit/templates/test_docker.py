@@ -52,12 +52,12 @@ def test_an_engine_is_told_only_what_it_understands(packages: dict[str, str], ne
     ("release", "addresses", "told"),
     [
         ("26.1.5", ["fe80::1"], True),
-        ("20.10.24", ["fe80::1"], True),
+        ("20.10.24", ["fe80::1"], False),
         ("26.1.5", [], False),
         ("29.1.3", ["fe80::1"], False),
     ],
 )
-def test_an_older_engine_on_a_server_with_ipv6_hands_it_on_to_containers(
+def test_engine_26_on_a_server_with_ipv6_hands_it_on_to_containers_and_older_ones_do_not(
     release: str, addresses: list[str], told: bool
 ) -> None:
     facts = {"ansible_facts": {**scenario()["scenario_facts"], "all_ipv6_addresses": addresses}}
