@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import sys
@@ -75,7 +76,9 @@ class Double:
             body = json.dumps(body).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, body, sent | ({"api-key": key} if key else {}))
+            # Whoever refuses what he has not read to the end breaks off while it is sent; the answer may be there.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, sent | ({"api-key": key} if key else {}))
             answer = connection.getresponse()
             content = answer.read()
         finally:

@@ -113,7 +113,7 @@ def test_a_download_breaks_off(filled: Double, coming: Callable[..., None], acti
         filled.ask("GET", path)
     assert broken.value.partial == whole[:1000]
     assert broken.value.expected == len(whole) - 1000
-    assert (time.monotonic() - began >= 0.2) == (action == "stall")
+    assert action == "truncate" or time.monotonic() - began >= 0.2
     assert filled.ask("GET", path, Range="bytes=1000-").content == whole[1000:]
 
 
@@ -172,12 +172,11 @@ def test_any_other_request_may_be_slow_too(filled: Double, coming: Callable[...,
 
 
 def test_others_are_served_while_one_is_slow(filled: Double, coming: Callable[..., None]) -> None:
-    coming({"on": CREATE, "do": "delay", "seconds": 0.5})
+    coming({"on": CREATE, "do": "delay", "seconds": 1})
     slow = threading.Thread(target=filled.snapshot, args=("texts",))
-    began = time.monotonic()
     slow.start()
     assert len(filled.points("texts")) == 2
-    assert time.monotonic() - began < 0.5
+    assert slow.is_alive()
     slow.join()
 
 

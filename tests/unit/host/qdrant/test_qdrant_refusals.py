@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -121,8 +120,8 @@ def test_methods_that_there_are_none_of(filled: Double, method: str) -> None:
     assert (answer.status, answer.content) == (404, b"")
 
 
-def test_a_body_that_is_too_large(filled: Double) -> None:
-    body = json.dumps({"points": ["x" * (33 << 20)]}).encode()
-    answer = filled.ask("PUT", "/collections/texts/points", body)
+def test_a_body_that_is_too_large(filled: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qdrant_double.body.LIMIT", 1000)
+    answer = filled.ask("PUT", "/collections/texts/points", {"points": ["x" * 1000]})
     assert answer.status == 400
-    assert "is larger than allowed (limit: 33554432 bytes)" in answer.error
+    assert "is larger than allowed (limit: 1000 bytes)" in answer.error
