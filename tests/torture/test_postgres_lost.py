@@ -68,22 +68,24 @@ def test_a_lost_server_costs_no_more_than_the_archive_timeout_and_a_minute(_roun
 
 
 def test_a_restore_that_is_killed_at_random_moments_ends_like_one_that_was_left_alone() -> None:
+    sql("INSERT INTO written SELECT clock_timestamp() FROM generate_series(1, 100000)")
     rows = sql("SELECT count(*) FROM written")
-    inside(f"{COMPOSE} exec -T postgres psql -qU postgres -c 'SELECT pg_switch_wal()'")
     inside(f"{COMPOSE} exec -T postgres pgbackrest --stanza=somos check")
     lose_everything()
+    cut_off = 0
     for _ in range(ROUNDS):
         restore = subprocess.Popen(
             command("molecule/postgres/restore.yml", "-e", "postgres_restore_repository=2"),
             cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(5 + RANDOM.random() * 8)
-        inside(
-            "docker ps --quiet --filter label=com.docker.compose.service=postgres | xargs --no-run-if-empty docker kill"
-        )
-        restore.wait()
+        # Whatever runs at that moment, if anything does.
+        inside("docker ps --quiet | xargs --no-run-if-empty docker kill || true")
+        cut_off += restore.wait() != 0
         if restore.returncode == 0:
             lose_everything()
+    print(f"\n{cut_off} of {ROUNDS} restores were cut off")
+    assert cut_off, "none was: run again"
     play("molecule/postgres/restore.yml", "-e", "postgres_restore_repository=2")
     play("molecule/shared/converge.yml")
     assert sql("SELECT count(*) FROM written") == rows
