@@ -71,7 +71,7 @@ class Double:
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = "manage", **headers: str) -> Answer:
         """One request on a connection of its own. A body that is not bytes is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}

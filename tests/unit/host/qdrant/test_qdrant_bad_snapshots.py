@@ -202,7 +202,7 @@ def test_an_upload_whose_client_went_away_leaves_nothing(filled: Double) -> None
         connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n{part}{'y' * 1000}".encode())
         began = time.monotonic()
         while not list(filled.settings.upload_path.iterdir()):
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
     while list(filled.settings.upload_path.iterdir()):
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     assert filled.result("GET", SNAPSHOTS) == []

@@ -27,7 +27,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def client(double: Double) -> Iterator[QdrantClient]:
     # Its check of the version runs in the background, and may find the server gone after a short test.
-    client = QdrantClient(url=double.url, timeout=10, check_compatibility=False)
+    client = QdrantClient(url=double.url, timeout=30, check_compatibility=False)
     yield client
     client.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -149,18 +149,30 @@ def test_a_checksum_is_wrong_in_the_listing(filled: Double, coming: Callable[...
     assert filled.result("GET", SNAPSHOTS) == [made]
 
 
-def test_a_slow_snapshot_counts_as_running(filled: Double, coming: Callable[..., None]) -> None:
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Ends what a delay has begun, so that nothing depends on how busy the machine is."""
+    released = threading.Event()
+    monkeypatch.setattr("qdrant_double.faults.sleep", lambda seconds: released.wait(30))
+    yield released
+    released.set()
+
+
+def test_a_slow_snapshot_counts_as_running(
+    filled: Double, coming: Callable[..., None], released: threading.Event
+) -> None:
     def running() -> bool:
         return 'snapshot_creation_running{id="texts"} 1' in filled.ask("GET", "/metrics").text.splitlines()
 
-    coming({"on": CREATE, "do": "delay", "seconds": 0.3})
+    coming({"on": CREATE, "do": "delay", "seconds": 3})
     assert filled.ask("POST", f"{SNAPSHOTS}?wait=false").status == 202
     began = time.monotonic()
     while not running():
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     assert filled.result("GET", SNAPSHOTS) == []
+    released.set()
     while running():
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
     assert len(filled.result("GET", SNAPSHOTS)) == 1
 
 
@@ -171,12 +183,15 @@ def test_any_other_request_may_be_slow_too(filled: Double, coming: Callable[...,
     assert time.monotonic() - began >= 0.2
 
 
-def test_others_are_served_while_one_is_slow(filled: Double, coming: Callable[..., None]) -> None:
-    coming({"on": CREATE, "do": "delay", "seconds": 1})
+def test_others_are_served_while_one_is_slow(
+    filled: Double, coming: Callable[..., None], released: threading.Event
+) -> None:
+    coming({"on": CREATE, "do": "delay", "seconds": 3})
     slow = threading.Thread(target=filled.snapshot, args=("texts",))
     slow.start()
     assert len(filled.points("texts")) == 2
     assert slow.is_alive()
+    released.set()
     slow.join()
 
 

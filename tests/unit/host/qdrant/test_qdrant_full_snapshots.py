@@ -167,7 +167,7 @@ def test_the_command_line_is_the_server_s(full: Double, settings: Settings, tmp_
         started.port = int(said.rpartition(":")[2])
         assert started.points("copy") == before
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=10) == 0
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
+        assert server.wait(timeout=30) == 0
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert again.returncode == 101
     assert "Collection copy already exists" in again.stderr

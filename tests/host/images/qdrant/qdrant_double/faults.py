@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from .errors import ApiError, bad_request
@@ -112,7 +112,7 @@ def pause() -> None:
     fault = _now("delay")
     if fault:
         _present.fault = None
-        time.sleep(fault.seconds)
+        sleep(fault.seconds)
 
 
 def damage(unpacked: Path) -> None:
