@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ _CHUNK = 1 << 20
 _CUTS = ("truncate", "stall", "reset")
 
 
-class Connection(BaseHTTPRequestHandler):
+class Connection(ABC, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # The head and the body of a small answer leave in one packet.
     wbufsize = 1 << 16
@@ -40,9 +41,9 @@ class Connection(BaseHTTPRequestHandler):
 
     do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_GET  # noqa: N815
 
+    @abstractmethod
     def answer(self) -> None:
         """Answer the request, or raise what there is to answer instead."""
-        raise NotImplementedError
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Without a word about who serves, as the server."""
