@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -11,12 +10,14 @@ from datetime import datetime, timezone
 import pytest
 from testinfra.host import Host
 
+from tests.host.shell import docker
+from tests.host.visitors import Visitor, visitors
+
 SERVER = "molecule-fail2ban"
 ADDRESS, ADDRESS_V6 = "10.77.0.32", "fd77::32"
 ATTACKER, NEIGHBOUR, IGNORED = "10.77.0.53", "10.77.0.54", "10.77.0.55"
-NAMES = {ATTACKER: f"{SERVER}-attacker", NEIGHBOUR: f"{SERVER}-neighbour", IGNORED: f"{SERVER}-ignored"}
 LOG = "/var/log/somos/nginx/error.log"
-REACHES = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()"
+MACHINES: dict[str, Visitor] = {}
 # The key is one that the server does not know.
 WRONG_LOGINS = f"""
 ssh-keygen -qN '' -t ed25519 -f /tmp/key 2>/dev/null <<<n
@@ -27,33 +28,20 @@ true
 """
 
 
-def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
-
-
 def on_server(command: str) -> str:
     return docker("exec", SERVER, "sh", "-c", command)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def machines() -> Iterator[None]:
-    image = docker("inspect", "--format", "{{.Config.Image}}", SERVER).strip()
     on_server(f"sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0; ip -6 address replace {ADDRESS_V6}/64 dev eth0 nodad")
-    for address, name in NAMES.items():
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-        options = ["--label=somos.test=container", "--network=somos-demo", f"--ip={address}", "--cap-add=NET_ADMIN"]
-        ipv6 = ["--sysctl=net.ipv6.conf.all.disable_ipv6=0"]
-        docker("run", "--detach", "--name", name, *options, *ipv6, "--entrypoint=sleep", image, "infinity")
-        last = address.rpartition(".")[2]
-        docker("exec", name, "ip", "-6", "address", "replace", f"fd77::{last}/64", "dev", "eth0", "nodad")
-    yield
-    for name in NAMES.values():
-        docker("rm", "--force", name)
+    with visitors(SERVER, ATTACKER, NEIGHBOUR, IGNORED) as found:
+        MACHINES.update({visitor.address: visitor for visitor in found})
+        yield
 
 
 def reaches(visitor: str, port: int, address: str = ADDRESS) -> bool:
-    argv = ["docker", "exec", NAMES[visitor], "python3", "-c", REACHES, address, str(port)]
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return MACHINES[visitor].reaches(address, port)
 
 
 def banned(jail: str) -> list[str]:
@@ -88,7 +76,7 @@ def test_who_only_looks_whether_the_port_answers_is_no_attacker() -> None:
 
 def test_six_wrong_logins_and_no_packet_of_the_attacker_arrives_any_more() -> None:
     assert reaches(ATTACKER, 22) and reaches(ATTACKER, 80)
-    docker("exec", NAMES[ATTACKER], "bash", "-c", WRONG_LOGINS)
+    MACHINES[ATTACKER].run("bash", "-c", WRONG_LOGINS)
     expect(lambda: ATTACKER in banned("sshd"), "no ban")
     expect(lambda: not reaches(ATTACKER, 22), "the server's own port answers")
     assert not reaches(ATTACKER, 80), "a container's port answers"
@@ -99,7 +87,7 @@ def test_a_neighbour_goes_on() -> None:
 
 
 def test_who_is_to_be_ignored_may_be_wrong_six_times() -> None:
-    docker("exec", NAMES[IGNORED], "bash", "-c", WRONG_LOGINS)
+    MACHINES[IGNORED].run("bash", "-c", WRONG_LOGINS)
     time.sleep(1)
     assert IGNORED not in banned("sshd")
     assert reaches(IGNORED, 80)

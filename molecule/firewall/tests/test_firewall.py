@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from testinfra.host import Host
 
+from tests.host.shell import docker
+from tests.host.visitors import visitors
+
 SERVER = "molecule-firewall"
 ADDRESSES = {"v4": "10.77.0.31", "v6": "fd77::31"}
 # Listed for 8443 and 8444 is the visitor, for IPv4 only; the neighbour is on no list.
@@ -36,30 +39,13 @@ with ThreadPoolExecutor(len(targets)) as pool:
 Look = Callable[[str], set[str]]
 
 
-def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
-
-
 @pytest.fixture(scope="module")
 def look() -> Iterator[Look]:
     """Which ports answer a machine of that address, by family; the machines are containers beside the server."""
-    image = docker("inspect", "--format", "{{.Config.Image}}", SERVER).strip()
-    names = {VISITOR: f"{SERVER}-visitor", NEIGHBOUR: f"{SERVER}-neighbour"}
-    for address, name in names.items():
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-        options = ["--label=somos.test=container", "--network=somos-demo", f"--ip={address}", "--cap-add=NET_ADMIN"]
-        ipv6 = ["--sysctl=net.ipv6.conf.all.disable_ipv6=0"]
-        docker("run", "--detach", "--name", name, *options, *ipv6, "--entrypoint=sleep", image, "infinity")
-        last = address.rpartition(".")[2]
-        docker("exec", name, "ip", "-6", "address", "replace", f"fd77::{last}/64", "dev", "eth0", "nodad")
     targets = json.dumps([(family, address, port) for family, address in ADDRESSES.items() for port in PORTS])
-
-    def run(address: str) -> set[str]:
-        return set(json.loads(docker("exec", names[address], "python3", "-c", PROBE, targets)))
-
-    yield run
-    for name in names.values():
-        docker("rm", "--force", name)
+    with visitors(SERVER, VISITOR, NEIGHBOUR) as found:
+        machines = {visitor.address: visitor for visitor in found}
+        yield lambda address: set(json.loads(machines[address].python(PROBE, targets).stdout))
 
 
 def on_server(command: str) -> str:
@@ -119,10 +105,10 @@ def test_nothing_leaves_an_isolated_bridge_and_its_published_port_still_answers_
 def test_a_packet_for_a_container_s_own_address_is_dropped(look: Look) -> None:
     """As a neighbour on the provider's network would send it, routed over this server."""
     inside = on_server("docker inspect --format '{{.NetworkSettings.Networks.seen.IPAddress}}' open").strip()
-    docker("exec", f"{SERVER}-visitor", "ip", "route", "replace", f"{inside}/32", "via", ADDRESSES["v4"])
+    docker("exec", f"{SERVER}-visitor-51", "ip", "route", "replace", f"{inside}/32", "via", ADDRESSES["v4"])
     before = on_server("iptables -v -S DOCKER-USER | grep -- '! --ctstate DNAT'")
     targets = json.dumps([("v4", inside, 80)])
-    assert json.loads(docker("exec", f"{SERVER}-visitor", "python3", "-c", PROBE, targets)) == []
+    assert json.loads(docker("exec", f"{SERVER}-visitor-51", "python3", "-c", PROBE, targets)) == []
     assert on_server("iptables -v -S DOCKER-USER | grep -- '! --ctstate DNAT'") != before
 
 
