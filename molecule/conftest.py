@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,30 @@ def host(address: str) -> Any:
     name = os.environ["MOLECULE_SCENARIO_NAME"].replace("_", "-")
     known_hosts = BUILD / "hosts" / f"molecule-{name}" / "known_hosts"
     moved = answers(address, 2222)
-    return testinfra.get_host(
+    server = testinfra.get_host(
         f"ssh://deploy@{address}:2222" if moved else f"ssh://root@{address}",
         ssh_identity_file=str(BUILD / "demo" / "id_ed25519"),
         ssh_extra_args=f"-o IdentitiesOnly=yes -o UserKnownHostsFile={known_hosts}",
         sudo=moved,
     )
+    server.backend.run = once_more_when_not_entered(server.backend.run)
+    return server
+
+
+def once_more_when_not_entered(run: Callable[..., Any]) -> Callable[..., Any]:
+    """*run*, on a server whose engine once in thousands of tries does not get into a container, and says so.
+
+    The command has not run then, and nothing is said about the container: it is run once more, with a warning.
+    """
+
+    def patiently(*arguments: Any, **kwargs: Any) -> Any:
+        result = run(*arguments, **kwargs)
+        if result.rc == 126 and "waiting for init preliminary setup" in result.stderr:
+            warnings.warn(f"the engine did not get into a container: {result.stderr.strip()}", stacklevel=2)
+            result = run(*arguments, **kwargs)
+        return result
+
+    return patiently
 
 
 def answers(address: str, port: int) -> bool:
