@@ -1,0 +1,253 @@
+"""Job of kind `pgbackrest`: PostgreSQL's files into the repositories of pgBackRest, whose archive of WAL does the rest.
+
+The manifest lies in restic's repository at the same destination. It names a restore point in the WAL, before and after
+which every table was counted; so a restore to that point can be judged while the original goes on being written to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import log, manifest, postgres, staging
+from ..errors import BackupError, PassingError
+from ..manifest import Manifest
+from ..process import CommandError
+from .base import Point, StagedJob, Stored, Verdict
+
+# pgBackRest's exit codes that another try may not meet (its src/build/error/error.yaml): protocol, host-connect,
+# lock-acquire, db-connect, archive-timeout, crypto (which is also what a broken TLS connection is) and service.
+PASSING = {39, 49, 50, 56, 82, 95, 101}
+# What a backup that begins half a day early still counts as: timers have jitter.
+SLACK = timedelta(hours=12)
+ARCHIVE_LIMIT_S = 60
+RESTORE = "/etc/postgresql/pgbackrest-restore.sh"
+SERVER = ("postgres", "-c", "config_file=/etc/postgresql/postgresql.conf", "-c", "shared_buffers=128MB")
+OPEN = """
+set -euo pipefail
+{restore}
+pg_ctl --silent --wait start --log=/tmp/scratch.log -o "-c listen_addresses= -c archive_mode=off" \
+  || {{ cat /tmp/scratch.log >&2; exit 1; }}
+"""
+
+
+class PgBackRest(StagedJob):
+    """*repositories*: the number of each destination's repository. *full_every_days*: others are differential."""
+
+    proof = "restored with its WAL to the restore point, every row of every table counted"
+
+    def __init__(self, *arguments: Any, sleep: Callable[[float], None] = time.sleep) -> None:
+        super().__init__(*arguments)
+        self.sleep = sleep
+
+    @property
+    def destinations(self) -> list[str]:
+        return list(self.value("repositories"))
+
+    def room(self) -> int:
+        return 1 << 20
+
+    def stage(self, directory: Path) -> dict[str, Any]:
+        """Nothing yet: the manifest speaks of a moment after the backup, which `store` makes."""
+        self.compose.refuse_stopped(self.value("service"))
+        return {
+            "version": postgres.ask(self.compose, self.value("service"), "SHOW server_version;", "Asking PostgreSQL")
+        }
+
+    def store(self, run_id: str, prepared: Manifest, destination: str) -> Stored:
+        began = datetime.now(timezone.utc)
+        self._know_stanza(destination)
+        self._run(destination, f"--type={self._type(destination)}", "backup", what="Backing up")
+        newest = self._backups(destination)[-1]
+        self._close_gap(destination, began)
+        counted = self._restore_point(run_id)
+        facts = {**prepared.facts, "backup": newest["label"], "lsn": newest["lsn"], **counted}
+        (self.directory / "data" / "info.json").write_text(json.dumps(newest, indent=1) + "\n", encoding="utf-8")
+        manifest.seal(self.directory, self.name, run_id, facts)
+        repository = self.repository(destination)
+        repository.save(self.directory, self.name, run_id)
+        repository.keep(self.name, int(self.values.get("keep_days", 35)))
+        sizes = newest["info"]
+        return Stored(newest["label"], int(sizes["repository"].get("delta", 0)), int(sizes["size"]))
+
+    def points(self, destination: str) -> list[Point]:
+        """pgBackRest's backups. Every second after one of them can be restored, too, as far as the archive goes."""
+        return [
+            Point(
+                backup["label"],
+                self.name,
+                destination,
+                datetime.fromtimestamp(backup["timestamp"]["stop"], timezone.utc),
+                int(backup["info"]["size"]),
+                {
+                    "type": backup["type"],
+                    "lsn": backup["lsn"],
+                    "archive": backup["archive"],
+                    "error": bool(backup.get("error")),
+                },
+            )
+            for backup in self._backups(destination)
+        ]
+
+    def verify(self, point: Point) -> Verdict:
+        saved = self._manifest(point)
+        restored = postgres.read_counts(self._restored(point, saved))
+        wrong: list[str] = []
+        for database, counted in saved.facts["databases"].items():
+            found = restored.get(database, {"rows": {}, "sequences": {}})
+            for kind in ("rows", "sequences"):
+                before, after = counted["before"][kind], counted["after"][kind]
+                wrong += postgres.between(found[kind], before, after, f"{kind} of {database}:")
+        return Verdict(point, self.proof, wrong)
+
+    def prune(self, destination: str) -> None:
+        """pgBackRest expires after each backup by itself. It says what it found in words only: it returns 0 anyway."""
+        said = self._run(
+            destination,
+            "--output=text",
+            "--verbose",
+            "--log-level-console=off",
+            "verify",
+            what="Reading everything again",
+        )
+        if "status: ok" not in said:
+            raise BackupError(f"pgBackRest found something wrong in repository {destination}:\n{said}")
+
+    def _type(self, destination: str) -> str:
+        full = [backup for backup in self._backups(destination) if backup["type"] == "full" and not backup.get("error")]
+        if not full:
+            return "full"
+        age = datetime.now(timezone.utc) - datetime.fromtimestamp(full[-1]["timestamp"]["stop"], timezone.utc)
+        return "full" if age > timedelta(days=int(self.value("full_every_days"))) - SLACK else "diff"
+
+    def _know_stanza(self, destination: str) -> None:
+        """A repository that is new, or was lost, has to be told of the cluster. Both at once: one alone cannot be."""
+        if self._info(destination)["status"]["code"] in (0, 2):
+            return
+        try:
+            self._pgbackrest("stanza-create", what="Making the repositories known")
+        except CommandError as error:
+            if self._info(destination)["status"]["code"] not in (0, 2):
+                raise PassingError(f"{error}") from error
+            log.say(f"{error}", job=self.name, level=log.WARNING)
+
+    def _restore_point(self, run_id: str) -> dict[str, Any]:
+        """Name this moment in the WAL, with everything counted before and after it, and have the segment archived."""
+        service, name = self.value("service"), f"somos-backup-{run_id}"
+        before = self._counted()
+        lsn = postgres.ask(
+            self.compose, service, f"SELECT pg_create_restore_point('{name}');", "Naming a restore point"
+        )
+        after = self._counted()
+        self._archive()
+        databases = {
+            database: {"before": before[database], "after": after[database]}
+            for database in before.keys() & after.keys()
+        }
+        return {"restore_point": name, "restore_point_lsn": lsn, "databases": databases}
+
+    def _archive(self) -> None:
+        """Have the segment with the restore point archived now, so that the backup can be proven at once."""
+        service = self.value("service")
+        segment = postgres.ask(
+            self.compose, service, "SELECT pg_walfile_name(pg_switch_wal());", "Closing the segment of WAL"
+        )
+        arrived = "SELECT last_archived_wal FROM pg_stat_archiver;"
+        for _ in range(ARCHIVE_LIMIT_S):
+            if postgres.ask(self.compose, service, arrived, "Asking for the archive") >= segment:
+                return
+            self.sleep(1)
+        log.say(f"Segment {segment} has not arrived in every repository yet.", job=self.name, level=log.WARNING)
+
+    def _counted(self) -> dict[str, dict[str, dict[str, int]]]:
+        service = self.value("service")
+        result = {}
+        for database in json.loads(postgres.ask(self.compose, service, postgres.DATABASES, "Listing the databases")):
+            with postgres.session(self.compose, service, database) as session:
+                result[database] = {kind: session.counted(kind) for kind in ("rows", "sequences")}
+        return result
+
+    def _restored(self, point: Point, saved: Manifest) -> str:
+        command = [
+            RESTORE,
+            "restore",
+            f"--repo={self.value('repositories')[point.destination]}",
+            f"--set={point.id}",
+            "--type=name",
+            f"--target={saved.facts['restore_point']}",
+            "--target-action=promote",
+            "--",
+            *SERVER,
+        ]
+        script = OPEN.format(restore=f"bash {' '.join(command)} >&2")
+        script += "".join(map(postgres.counting_script, saved.facts["databases"]))
+        what = f"Restoring {point.id} from {point.destination} into a scratch cluster"
+        return self.compose.scratch(self.value("service"), "-c", script, what=what, entrypoint="bash")
+
+    def _manifest(self, point: Point) -> Manifest:
+        """The one that was made with *point*. Raises BackupError for a backup that has none."""
+        repository = self.repository(point.destination)
+        for snapshot in reversed(repository.snapshots(self.name)):
+            with staging.emptied(self.config.scratch / self.name) as directory:
+                repository.restore(snapshot, directory)
+                found = manifest.read(directory)
+                if found.facts.get("backup") == point.id:
+                    return found
+        raise BackupError(
+            f"No manifest of {point.id} is in {point.destination}: the run that made it did not end. Take another."
+        )
+
+    def _backups(self, destination: str) -> list[dict[str, Any]]:
+        return list(self._info(destination).get("backup", []))
+
+    def _info(self, destination: str) -> dict[str, Any]:
+        said = self._run(destination, "--output=json", "--log-level-console=off", "info", what="Asking what there is")
+        for stanza in json.loads(said):
+            if stanza["name"] == self.value("stanza"):
+                return dict(stanza)
+        return {"status": {"code": 1, "message": "missing"}}
+
+    def _run(self, destination: str, *arguments: str, what: str) -> str:
+        number = self.value("repositories")[destination]
+        return self._pgbackrest(f"--repo={number}", *arguments, what=f"{what} (repository {number}, {destination})")
+
+    def _pgbackrest(self, *arguments: str, what: str) -> str:
+        command = ["nice", "-n", "19", "pgbackrest", f"--stanza={self.value('stanza')}", *arguments]
+        try:
+            return self.compose.execute(self.value("service"), *command, what=what)
+        except CommandError as error:
+            if error.code in PASSING:
+                raise PassingError(str(error)) from error
+            raise
+
+    def _close_gap(self, destination: str, began: datetime) -> None:
+        """WAL that was given up is needed by no restore of a backup that began after it."""
+        path = Path(self.value("gap_directory")) / f"gap.{destination}"
+        if path.exists() and last_gap(path.read_text(encoding="utf-8")) < began:
+            path.unlink()
+            log.say(
+                "WAL that was given up is behind this backup.", job=self.name, destination=destination, level=log.NOTICE
+            )
+
+
+def last_gap(text: str) -> datetime:
+    """When the last segment was given up, of a gap file's lines: a UTC time and a segment each."""
+    times = re.findall(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z ", text, re.MULTILINE)
+    return datetime.fromisoformat(f"{times[-1]}+00:00") if times else datetime.min.replace(tzinfo=timezone.utc)
+
+
+def wal_metrics(job: PgBackRest) -> Mapping[str, Any]:
+    """What metrics say of continuous archiving. Raises BackupError while PostgreSQL does not answer."""
+    sql = (
+        "SELECT json_build_object('wal_archive_age_seconds', extract(epoch FROM now() - last_archived_time), "
+        "'wal_archive_failures_total', failed_count, 'wal_waiting_segments', "
+        "(SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')) FROM pg_stat_archiver;"
+    )
+    found = json.loads(postgres.ask(job.compose, job.value("service"), sql, "Asking PostgreSQL for its archive"))
+    directory = Path(job.value("gap_directory"))
+    return {**found, "gaps": {name: int((directory / f"gap.{name}").exists()) for name in job.destinations}}

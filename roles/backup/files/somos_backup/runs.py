@@ -1,0 +1,90 @@
+"""`run`: every job to every destination, each by itself, so that one that fails keeps no other from being made."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+
+from . import log, staging
+from .compose import Compose
+from .config import Config
+from .errors import BackupError
+from .jobs import Job
+from .jobs.base import Stored
+from .manifest import Manifest
+from .retry import patiently
+from .state import State
+
+
+def run(config: Config, jobs: Sequence[Job], state: State) -> bool:
+    """Whether all went well. What went wrong is in the journal and in the state."""
+    # What a run that was killed has left is in nobody's way: this one holds the lock.
+    staging.remove(config.staging)
+    Compose(config.project).remove_leftovers()
+    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+    log.say(f"Run {run_id} of {', '.join(job.name for job in jobs)}.")
+    # Not `all(…)` of a generator: the first that fails would be the last that is tried.
+    results = [_run(config, job, run_id, state) for job in jobs]
+    if all(results):
+        log.say(f"Run {run_id} ended well.")
+        return True
+    failed = [job.name for job, well in zip(jobs, results, strict=True) if not well]
+    log.say(f"Run {run_id} FAILED in {', '.join(failed)}. `somos-backup list` tells what there is.", level=log.ERROR)
+    return False
+
+
+def _run(config: Config, job: Job, run_id: str, state: State) -> bool:
+    """Whether *job* reached every destination. Raises ConfigError."""
+    began = time.time()
+    try:
+        with job.prepared(run_id) as prepared:
+            took = time.time() - began
+            log.say(f"put together in {took:.1f} s, {log.size(prepared.size)}", job=job.name)
+            stored = [_store(config, job, run_id, prepared, each, took, state) for each in job.destinations]
+            return all(stored)
+    except BackupError as error:
+        for destination in job.destinations:
+            _failed(job, destination, began, error, state)
+        return False
+
+
+def _store(
+    config: Config, job: Job, run_id: str, prepared: Manifest, destination: str, took: float, state: State
+) -> bool:
+    began = time.time()
+
+    def attempt() -> Stored:
+        return job.store(run_id, prepared, destination)
+
+    try:
+        stored = patiently(attempt, config.retry_s, job=job.name, destination=destination)
+    except BackupError as error:
+        _failed(job, destination, began - took, error, state)
+        return False
+    now = time.time()
+    state.note(
+        "runs",
+        job.name,
+        destination,
+        ok=1,
+        last_run=now,
+        last_success=now,
+        duration=took + now - began,
+        size=stored.added,
+        content=stored.content,
+        id=stored.id,
+        error=None,
+    )
+    log.say(
+        f"stored {stored.id[:20]}, {log.size(stored.added)} new, in {now - began:.1f} s",
+        job=job.name,
+        destination=destination,
+    )
+    return True
+
+
+def _failed(job: Job, destination: str, began: float, error: BackupError, state: State) -> None:
+    log.say(f"FAILED: {error}", job=job.name, destination=destination, level=log.ERROR)
+    now = time.time()
+    state.note("runs", job.name, destination, ok=0, last_run=now, duration=now - began, error=str(error))
