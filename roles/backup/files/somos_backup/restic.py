@@ -19,11 +19,10 @@ INCOMPLETE, ABSENT, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
 
 @dataclass(frozen=True)
 class Snapshot:
-    """*time*: UTC. *path*: where its data lay. *size*: bytes that it restores; 0 if restic does not say."""
+    """*time*: UTC. *size*: bytes that it restores; 0 if restic does not say."""
 
     id: str
     time: datetime
-    path: str
     tags: tuple[str, ...]
     size: int
 
@@ -82,8 +81,7 @@ class Restic:
 
     def restore(self, snapshot: Snapshot, directory: Path) -> None:
         """Put what *snapshot* holds into *directory*. restic checks each block against its SHA-256."""
-        source = f"{snapshot.id}:{snapshot.path}"
-        self._run("restore", "--no-lock", f"--target={directory}", source, what="Restoring")
+        self._run("restore", "--no-lock", f"--target={directory}", snapshot.id, what="Restoring")
 
     def keep(self, job: str, days: int) -> None:
         """Forget the snapshots of *job* that are more than *days* older than its newest, which always stays."""
@@ -145,7 +143,6 @@ def _snapshot(values: dict[str, Any]) -> Snapshot:
     return Snapshot(
         id=values["id"],
         time=moment(values["time"]),
-        path=values["paths"][0],
         tags=tuple(values.get("tags") or ()),
         size=int((values.get("summary") or {}).get("total_bytes_processed", 0)),
     )

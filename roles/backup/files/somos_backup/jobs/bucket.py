@@ -9,6 +9,7 @@ import configparser
 import json
 import os
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -167,14 +168,25 @@ class Bucket(Job):
 def refuse_unmounted(mount: Path) -> None:
     """Raises BackupError unless something is mounted at *mount*: what is written there would fill the server's disk."""
     try:
-        if os.path.ismount(mount) and os.access(mount, os.W_OK):
+        next(mount.iterdir(), None)  # a mount on demand comes when it is asked for
+        if is_mounted(mount) and os.access(mount, os.W_OK):
             return
-        why = "cannot be written to" if os.path.ismount(mount) else "is not mounted"
+        why = "cannot be written to" if is_mounted(mount) else "is not mounted"
     except OSError as error:
         why = f"does not answer: {error.strerror}"
     raise BackupError(
         f"The NAS at {mount} {why}; nothing was written. Look at `systemctl status {mount}` and at the NAS."
     )
+
+
+def is_mounted(place: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether a file system is at *place*, be it one that is bound from elsewhere; a promise of one is none."""
+    for line in mountinfo.read_text(encoding="utf-8").splitlines():
+        fields = line.split()
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4])
+        if point == str(place) and fields[fields.index("-") + 1] != "autofs":
+            return True
+    return False
 
 
 def compared(saved: Mapping[str, Mapping[str, Any]], there: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
