@@ -111,7 +111,7 @@ def test_what_is_not_whole_is_forgotten_again(case: Case) -> None:
 
 def test_a_wrong_passphrase_is_told_and_never_tried_again(case: Case) -> None:
     case.answer(unlock=[[12, ""]])
-    with pytest.raises(BackupError, match="the passphrase in .*/passphrase does not open the repository") as error:
+    with pytest.raises(BackupError, match=r"the passphrase in .*/passphrase does not open the repository") as error:
         case.repository().save(case.directory, "redis", "run")
     assert not isinstance(error.value, PassingError)
 

@@ -48,7 +48,7 @@ def test_a_destination_that_fails_keeps_no_other_from_being_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = BackupError("S3 is away")
-    well, state, jobs = run(
+    well, state, _ = run(
         tmp_path, ("redis", {"offsite": [away], "local": [STORED]}), ("qdrant", {"local": [STORED], "offsite": [away]})
     )
     assert not well

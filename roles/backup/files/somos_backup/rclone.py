@@ -15,10 +15,11 @@ PASSING, ABSENT = {1, 2, 5}, 3
 
 
 class Rclone:
-    """The *program*, with *remotes*: {name: {option: value}}."""
+    """The *program*, with *remotes*: {name: {option: value}}. *ca_file*: whom to trust instead of the system's."""
 
-    def __init__(self, program: str, cache: Path, remotes: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, program: str, cache: Path, remotes: Mapping[str, Mapping[str, str]], ca_file: str = "") -> None:
         self.program = program
+        self._trust = [f"--ca-cert={ca_file}"] if ca_file else []
         self._environment = {
             "RCLONE_CONFIG": "/dev/null",
             "RCLONE_CACHE_DIR": str(cache),
@@ -34,7 +35,7 @@ class Rclone:
         # A second without a byte for five minutes is a peer that hangs.
         options = ["--timeout=5m", "--contimeout=30s", "--retries=3", "--low-level-retries=5", "--stats=0"]
         try:
-            return run([self.program, *options, *arguments], what=what, env=self._environment)
+            return run([self.program, *options, *self._trust, *arguments], what=what, env=self._environment)
         except CommandError as error:
             if error.code in PASSING:
                 raise PassingError(str(error)) from error

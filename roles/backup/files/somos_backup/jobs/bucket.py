@@ -118,8 +118,9 @@ class Bucket(Job):
 
     def _rclone(self, destination: str | None) -> Rclone:
         """With the object storage, and what is at *destination* as it is and decrypted."""
-        remotes = {"source": self._source()}
+        remotes, ca_file = {"source": self._source()}, ""
         if destination is not None:
+            ca_file = str(self._values_of(destination).get("ca_file", ""))
             remotes["store"], place = self._store(destination)
             remotes["sealed"] = {
                 "type": "crypt",
@@ -128,7 +129,13 @@ class Bucket(Job):
                 "filename_encryption": "standard",
                 "directory_name_encryption": "true",
             }
-        return Rclone(self.config.rclone, self.config.state / "cache" / "rclone", remotes)
+        return Rclone(self.config.rclone, self.config.state / "cache" / "rclone", remotes, ca_file)
+
+    def _values_of(self, destination: str) -> Mapping[str, Any]:
+        try:
+            return dict(self.value("destinations")[destination])
+        except KeyError as error:
+            raise ConfigError(f"there is no destination {destination} for job {self.name}.") from error
 
     def _source(self) -> dict[str, str]:
         access_key, secret_key = (_secret(self.value(key)) for key in ("access_key_file", "secret_key_file"))
@@ -142,15 +149,12 @@ class Bucket(Job):
         }
 
     def _store(self, destination: str) -> tuple[dict[str, str], str]:
-        try:
-            values = self.value("destinations")[destination]
-        except KeyError as error:
-            raise ConfigError(f"there is no destination {destination} for job {self.name}.") from error
+        values = self._values_of(destination)
         if "path" in values:
             refuse_unmounted(Path(values["mount"]))
             Path(values["path"]).mkdir(mode=0o700, parents=True, exist_ok=True)
             return {"type": "local"}, values["path"]
-        credentials = configparser.ConfigParser()
+        credentials = configparser.ConfigParser(interpolation=None)
         credentials.read_string(_secret(values["credentials_file"]))
         return {
             "type": "s3",

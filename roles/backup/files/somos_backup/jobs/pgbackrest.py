@@ -115,7 +115,7 @@ class PgBackRest(StagedJob):
             "verify",
             what="Reading everything again",
         )
-        if "status: ok" not in said:
+        if not re.search(r"^status: ok$", said, re.MULTILINE):
             raise BackupError(f"pgBackRest found something wrong in repository {destination}:\n{said}")
 
     def _type(self, destination: str) -> str:
@@ -131,7 +131,7 @@ class PgBackRest(StagedJob):
             return
         try:
             self._pgbackrest("stanza-create", what="Making the repositories known")
-        except CommandError as error:
+        except (CommandError, PassingError) as error:
             if self._info(destination)["status"]["code"] not in (0, 2):
                 raise PassingError(f"{error}") from error
             log.say(f"{error}", job=self.name, level=log.WARNING)

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backup_case import Containers, config
+
+from somos_backup import postgres
+from somos_backup.compose import Compose
+from somos_backup.errors import BackupError, PassingError
+from somos_backup.jobs import pgbackrest
+from somos_backup.jobs.pgbackrest import PgBackRest, last_gap, wal_metrics
+from somos_backup.process import CommandError
+
+DAY = 86400
+
+
+def test_counts_between_those_before_and_after_are_right() -> None:
+    first, last = {"a": 10, "b": 5, "dropped": 1}, {"a": 12, "b": 5, "made": 3}
+    assert postgres.between({"a": 11, "b": 5}, first, last, "rows") == []
+    assert postgres.between({"a": 10, "b": 5, "dropped": 1, "made": 0}, first, last, "rows") == []
+
+
+def test_each_other_count_is_named_with_what_was_expected() -> None:
+    found = postgres.between({"a": 13, "c": 1}, {"a": 10, "b": 5}, {"a": 12, "b": 5}, "rows")
+    assert found == ["rows b is missing", "rows a: 13, 10 to 12 expected", "rows c was not there"]
+    assert postgres.between({"b": 4}, {"b": 5}, {"b": 5}, "rows") == ["rows b: 4, 5 expected"]
+
+
+def test_printed_counts_are_read_by_database() -> None:
+    lines = [
+        ["database", "odd \"name'", 0],
+        ["rows", "public.t", 3],
+        ["sequences", "public.s", 9],
+        ["database", "empty", 0],
+    ]
+    printed = "a notice\n" + "\n".join(map(json.dumps, lines)) + "\n"
+    assert postgres.read_counts(printed) == {
+        "odd \"name'": {"rows": {"public.t": 3}, "sequences": {"public.s": 9}},
+        "empty": {"rows": {}, "sequences": {}},
+    }
+
+
+def fake_docker(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    program = directory / "docker"
+    program.write_text(f"#!/bin/bash\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    return Compose(directory)
+
+
+def test_a_session_answers_one_question_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        r'while read -r line; do case $line in "\echo "*) echo "${line#\\echo }" ;; *) echo "said $line" ;; esac; done'
+    )
+    with postgres.session(fake_docker(tmp_path, script, monkeypatch), "postgres", "somos") as session:
+        assert session.ask("SELECT 1;") == ["said SELECT 1;"]
+        assert session.ask("SELECT 2;") == ["said SELECT 2;"]
+
+
+def test_a_session_that_ends_is_an_error_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose = fake_docker(tmp_path, 'echo "psql: FATAL: no such database" >&2; exit 2', monkeypatch)
+    with (
+        postgres.session(compose, "postgres", "gone") as session,
+        pytest.raises(BackupError, match=r"gone.*no such database"),
+    ):
+        session.ask("SELECT 1;")
+
+
+def backup(label: str, kind: str, days_ago: float, error: bool = False) -> dict[str, Any]:
+    stop = int(datetime.now(timezone.utc).timestamp() - days_ago * DAY)
+    return {
+        "label": label,
+        "type": kind,
+        "error": error,
+        "timestamp": {"start": stop - 10, "stop": stop},
+        "lsn": {"start": "0/1", "stop": "0/2"},
+        "archive": {"start": "1", "stop": "2"},
+        "info": {"size": 100, "repository": {"delta": 10}},
+    }
+
+
+def info(*backups: dict[str, Any], code: int = 0) -> str:
+    return json.dumps(
+        [{"name": "another", "backup": []}, {"name": "somos", "status": {"code": code}, "backup": list(backups)}]
+    )
+
+
+def job(directory: Path, **answers: Any) -> PgBackRest:
+    values = {
+        "name": "postgres",
+        "kind": "pgbackrest",
+        "service": "postgres",
+        "stanza": "somos",
+        "repositories": {"local": 1, "offsite": 2},
+        "gap_directory": str(directory),
+        "full_every_days": 7,
+    }
+    made = PgBackRest(config(directory), values, sleep=lambda seconds: None)
+    made.compose = Containers({key.replace("_", "-"): answer for key, answer in answers.items()})  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("there", "kind"),
+    [
+        ([], "full"),
+        ([("diff", 1.0, False)], "full"),
+        ([("full", 1.0, False)], "diff"),
+        ([("full", 6.4, False), ("diff", 1.0, False)], "diff"),
+        ([("full", 6.9, False), ("diff", 1.0, False)], "full"),
+        ([("full", 9.0, False), ("full", 1.0, True)], "full"),
+        ([("full", -0.05, False)], "diff"),  # the clock went back an hour
+    ],
+)
+def test_a_full_one_is_due_when_the_last_good_one_is_a_week_old(
+    tmp_path: Path, there: list[tuple[str, float, bool]], kind: str
+) -> None:
+    backups = [backup(f"{number}F", *each) for number, each in enumerate(there)]
+    assert job(tmp_path, info=info(*backups))._type("local") == kind
+
+
+@pytest.mark.parametrize(("codes", "commands"), [([0], 0), ([2], 0), ([1, 0], 1), ([3, 2], 1)])
+def test_a_repository_that_does_not_know_the_cluster_is_told(tmp_path: Path, codes: list[int], commands: int) -> None:
+    said = [info(code=code) for code in codes]
+    made = job(tmp_path, stanza_create="", info=lambda stdout: said.pop(0) if len(said) > 1 else said[0])
+    made._know_stanza("local")
+    containers: Any = made.compose
+    assert sum("stanza-create" in command for command in containers.commands) == commands
+
+
+def test_the_other_repository_may_be_away_meanwhile(tmp_path: Path) -> None:
+    said = [info(code=1), info(code=2)]
+
+    def away(stdout: Any) -> str:
+        raise CommandError("Making the repositories known", 49, "S3 is away")
+
+    job(tmp_path, stanza_create=away, info=lambda stdout: said.pop(0))._know_stanza("local")
+    said = [info(code=1), info(code=1)]
+    with pytest.raises(PassingError, match="S3 is away"):
+        job(tmp_path, stanza_create=away, info=lambda stdout: said.pop(0))._know_stanza("offsite")
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"), [(49, True), (50, True), (82, True), (25, False), (28, False), (37, False)]
+)
+def test_what_may_pass_is_told_from_what_does_not(tmp_path: Path, code: int, passes: bool) -> None:
+    def fail(stdout: Any) -> str:
+        raise CommandError("Backing up", code, "words")
+
+    with pytest.raises(BackupError) as error:
+        job(tmp_path, backup=fail)._run("local", "backup", what="Backing up")
+    assert isinstance(error.value, PassingError) is passes
+
+
+@pytest.mark.parametrize(("minutes", "stays"), [(-5, False), (5, True)])
+def test_a_gap_is_closed_by_a_backup_that_began_after_it(tmp_path: Path, minutes: int, stays: bool) -> None:
+    began = datetime.now(timezone.utc)
+    last = (began + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (tmp_path / "gap.offsite").write_text(
+        f"2026-01-01T00:00:00Z 000000010000000000000001\n{last} 000000010000000000000002\n"
+    )
+    (tmp_path / "gap.local").write_text("")
+    job(tmp_path)._close_gap("offsite", began)
+    assert (tmp_path / "gap.offsite").exists() is stays
+    assert (tmp_path / "gap.local").exists()
+
+
+def test_the_last_line_of_a_gap_counts() -> None:
+    text = "2026-11-25T03:00:00Z 0000000100000000000000AA\n2026-11-25T04:00:00Z 0000000100000000000000AB\n"
+    assert last_gap(text) == datetime(2026, 11, 25, 4, tzinfo=timezone.utc)
+
+
+def test_metrics_of_the_archive_say_which_repository_has_a_gap(tmp_path: Path) -> None:
+    said = {"wal_archive_age_seconds": 3.5, "wal_archive_failures_total": 1, "wal_waiting_segments": 2}
+    (tmp_path / "gap.offsite").write_text("2026-11-25T03:00:00Z 0000000100000000000000AA\n")
+    found = wal_metrics(job(tmp_path, SELECT_json=json.dumps(said), **{"SELECT json": json.dumps(said)}))
+    assert found == {**said, "gaps": {"local": 0, "offsite": 1}}
+
+
+@pytest.mark.parametrize("words", ["status: error\n", "", "stanza: somos\nstatus: error\n  backup: x, status: ok"])
+def test_verify_is_judged_by_its_words(tmp_path: Path, words: str) -> None:
+    job(tmp_path, verify="stanza: somos\nstatus: ok\n").prune("local")
+    with pytest.raises(BackupError, match="found something wrong in repository local"):
+        job(tmp_path, verify=words).prune("local")
+
+
+def test_the_archive_is_waited_for_but_not_for_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrived = ["000000010000000000000001", "000000010000000000000002"]
+    made = job(tmp_path)
+    made.compose = Containers(  # type: ignore[assignment]
+        {"pg_walfile_name": "000000010000000000000002\n", "last_archived_wal": lambda stdout: arrived.pop(0)}
+    )
+    made._archive()
+    assert arrived == []
+    made.compose.answers["last_archived_wal"] = ""  # type: ignore[attr-defined]
+    made._archive()
+    assert "has not arrived in every repository" in capsys.readouterr().err
+    assert pgbackrest.ARCHIVE_LIMIT_S == 60
