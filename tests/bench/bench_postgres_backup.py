@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -91,8 +92,8 @@ def backups(rounds: int) -> dict[str, float]:
             "full": f"{BACKUP} --type=full backup",
             "diff": f"{BACKUP} --type=diff backup",
         }.items():
-            if name == "diff":  # what a day changes, here one row of a hundred
-                sql("UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 100 = 0")
+            if name == "diff":  # what a day changes: a hundredth of the rows, and the pages that they are on
+                sql("UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 10000 < 100")
             sql("CHECKPOINT")
             took, cpu = measured(command)
             print(f"{name}: {took:.1f} s, {cpu:.1f} s of CPU", flush=True)
@@ -107,37 +108,36 @@ def backups(rounds: int) -> dict[str, float]:
 
 
 def restores(rounds: int) -> dict[str, float]:
+    """To the end of the newest backup, as the dump brings back no later moment either."""
     times: dict[str, list[float]] = {}
     rows = sql("SELECT count(*) FROM pgbench_accounts")
-    damage = "base=$(echo $PGDATA/base/*/ | tr ' ' '\\n' | tail -n 1); rm -f $(ls -S $base/* | sed -n 2,4p)"
+    damage = "ls -S $PGDATA/base/*/* | sed -n 2,4p | xargs rm"
     for _ in range(rounds):
-        sql("DROP DATABASE IF EXISTS copy WITH (FORCE)")
+        for name, lost in {
+            "restore": "docker volume rm somos_postgres_data > /dev/null",
+            "delta": f"{one_off()} bash -c {shlex.quote(damage)}",
+        }.items():
+            inside(f"{stopped()}; {lost}")
+            note(times, name, restored())
+            assert sql("SELECT count(*) FROM pgbench_accounts") == rows
+            sql("CREATE TABLE writable (at timestamptz)")
+    for _ in range(rounds):
         sql("CREATE DATABASE copy TEMPLATE template0")
-        for name, before, command in (
-            (
-                "psql",
-                "true",
-                f"set -o pipefail; gunzip < {DUMP} | ({COMPOSE} exec -T postgres psql -qU postgres copy > /dev/null)",
-            ),
-            ("restore", f"{stopped()}; docker volume rm somos_postgres_data >/dev/null", restored()),
-            ("delta", f'{stopped()}; {one_off()} bash -c "{damage}"', restored()),
-        ):
-            inside(before)
-            took, _cpu = measured(command)
-            print(f"{name}: {took:.1f} s", flush=True)
-            times.setdefault(name, []).append(took)
-            if name != "psql":
-                assert sql("SELECT count(*) FROM pgbench_accounts") == rows
-                sql("CREATE TABLE IF NOT EXISTS writable (at timestamptz)")
-            else:
-                assert sql("SELECT count(*) FROM pgbench_accounts", "copy") == rows
-                sql("DROP DATABASE copy WITH (FORCE)")
-        inside(f"{BACKUP} --type=diff backup")
+        psql = f"{COMPOSE} exec -T postgres psql -qU postgres copy > /dev/null"
+        note(times, "psql", f"set -o pipefail; gunzip < {DUMP} | ({psql})")
+        assert sql("SELECT count(*) FROM pgbench_accounts", "copy") == rows
+        sql("DROP DATABASE copy WITH (FORCE)")
     middle = {name: statistics.median(values) for name, values in times.items()}
     return {
         "restore / psql": middle["restore"] / middle["psql"],
         "restore over damage / psql": middle["delta"] / middle["psql"],
     }
+
+
+def note(times: dict[str, list[float]], name: str, command: str) -> None:
+    took, _ = measured(command)
+    print(f"{name}: {took:.1f} s", flush=True)
+    times.setdefault(name, []).append(took)
 
 
 def stopped() -> str:
@@ -150,7 +150,7 @@ def one_off() -> str:
 
 def restored() -> str:
     """Until it can be written to: the role's own way, and its service again."""
-    restore = "bash /etc/postgresql/pgbackrest-restore.sh restore --repo=1 --type=default -- postgres"
+    restore = "bash /etc/postgresql/pgbackrest-restore.sh restore --repo=1 --type=immediate --target-action=promote -- postgres"
     command = f"{one_off()} {restore} -c config_file=/etc/postgresql/postgresql.conf"
     return f"{command} >/dev/null 2>&1 && {COMPOSE} up --detach --wait --quiet-pull postgres >/dev/null 2>&1"
 
