@@ -150,8 +150,8 @@ def one_off() -> str:
 
 def restored() -> str:
     """Until it can be written to: the role's own way, and its service again."""
-    restore = "bash /etc/postgresql/pgbackrest-restore.sh restore --repo=1 --type=immediate --target-action=promote -- postgres"
-    command = f"{one_off()} {restore} -c config_file=/etc/postgresql/postgresql.conf"
+    restore = "bash /etc/postgresql/pgbackrest-restore.sh restore --repo=1 --type=immediate --target-action=promote"
+    command = f"{one_off()} {restore} -- postgres -c config_file=/etc/postgresql/postgresql.conf"
     return f"{command} >/dev/null 2>&1 && {COMPOSE} up --detach --wait --quiet-pull postgres >/dev/null 2>&1"
 
 

@@ -30,12 +30,16 @@ class Server:
         self.containers = Containers(
             {
                 "INFO persistence": lambda stdout: self.said.pop(0),
-                "BGSAVE": bgsave,
+                "BGSAVE": lambda stdout: self._save(bgsave),
                 "redis-check-rdb": self._fetch,
                 "INFO server": "redis_version:7.4.11\r\n",
                 "INFO memory": "used_memory:1000\r\n",
             }
         )
+
+    def _save(self, answer: str) -> str:
+        self.said_before_saving = len(self.said)
+        return answer
 
     def _fetch(self, stdout: Any) -> str:
         stdout.write(self.fetched)
@@ -82,7 +86,7 @@ def test_a_save_that_is_under_way_is_waited_for_and_is_not_taken_for_this_one(
 def test_a_server_that_loads_is_waited_for(tmp_path: Path, job: Callable[[Server], Redis]) -> None:
     server = Server(persistence(0, loading=1), persistence(0), persistence(1))
     job(server).stage(tmp_path)
-    assert server.slept == 1
+    assert server.slept == 1 and server.said_before_saving == 1
 
 
 def test_a_save_that_fails_is_told(tmp_path: Path, job: Callable[[Server], Redis]) -> None:

@@ -49,7 +49,6 @@ class Session:
             if line.rstrip("\n") == END:
                 return lines
             lines.append(line.rstrip("\n"))
-        self._process.wait()
         said = self._pipe(self._process.stderr).read().strip()
         raise BackupError(f"{self._what} failed: {said or 'psql ended without a word'}")
 
