@@ -15,6 +15,10 @@ LIMIT_S = 6 * 3600
 LAST_WORDS = 4000
 
 
+class TimeLimitError(BackupError):
+    """A program did not end within its time, and was killed."""
+
+
 class CommandError(BackupError):
     """A program said no. *code* is its exit code, *words* the end of what it said."""
 
@@ -38,7 +42,8 @@ def run(
 
     *env* is added to a bare environment.
 
-    Raises CommandError for another exit code than 0, BackupError for a program that is missing or runs over *limit_s*.
+    Raises CommandError for another exit code than 0, TimeLimitError for a program that runs over *limit_s* and
+    BackupError for one that is missing.
     """
     try:
         done = subprocess.run(
@@ -54,7 +59,7 @@ def run(
     except FileNotFoundError as error:
         raise BackupError(f"{what} cannot be run: there is no {error.filename}. Run role backup again.") from error
     except subprocess.TimeoutExpired as error:
-        raise BackupError(f"{what} was ended: it ran for more than {limit_s:.0f} s. It may hang.") from error
+        raise TimeLimitError(f"{what} was ended: it ran for more than {limit_s:.0f} s. It may hang.") from error
     printed, said = (done.stdout or b"").decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     if done.returncode:
         raise CommandError(what, done.returncode, said or printed)

@@ -11,10 +11,12 @@ from typing import Any
 
 from .config import Config, Repository
 from .errors import BackupError, PassingError
-from .process import CommandError, run
+from .process import LIMIT_S, CommandError, TimeLimitError, run
 
 # Exit codes of restic 0.17 and later (https://restic.readthedocs.io/en/stable/075_scripting.html).
 INCOMPLETE, ABSENT, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
+# What a question may take. An endpoint that is away restic would ask again for a quarter of an hour, at every command.
+ANSWER_LIMIT_S = 120
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Restic:
     def ready(self) -> None:
         """There, and without locks of runs that were killed. A new one is made where there is none."""
         try:
-            self._run("unlock", what="Removing stale locks")
+            self._run("unlock", what="Removing stale locks", limit_s=ANSWER_LIMIT_S)
         except CommandError as error:
             if error.code != ABSENT:
                 raise
@@ -72,7 +74,8 @@ class Restic:
     def snapshots(self, job: str | None = None) -> list[Snapshot]:
         """Oldest first. A repository that is not there has none."""
         try:
-            said = self._run("snapshots", "--json", "--no-lock", *([f"--tag={job}"] if job else []), what="Listing")
+            tags = [f"--tag={job}"] if job else []
+            said = self._run("snapshots", "--json", "--no-lock", *tags, what="Listing", limit_s=ANSWER_LIMIT_S)
         except CommandError as error:
             if error.code == ABSENT:
                 return []
@@ -101,14 +104,17 @@ class Restic:
         if ids:
             self._run("forget", *ids, what="Removing what is not whole")
 
-    def _run(self, *arguments: str, what: str, cwd: Path | None = None) -> str:
+    def _run(self, *arguments: str, what: str, cwd: Path | None = None, limit_s: float = LIMIT_S) -> str:
         repository = self.repository
         options = ["--retry-lock=5m", *([f"--cacert={repository.ca_file}"] if repository.ca_file else [])]
         if repository.url.startswith("s3:"):
             options.append(f"--option=s3.bucket-lookup={'dns' if repository.uri_style == 'host' else 'path'}")
         what = f"{what} ({repository.name}: {repository.url})"
         try:
-            return run([self.config.restic, *options, *arguments], what=what, env=self._environment(), cwd=cwd)
+            command = [self.config.restic, *options, *arguments]
+            return run(command, what=what, env=self._environment(), cwd=cwd, limit_s=limit_s)
+        except TimeLimitError as error:
+            raise PassingError(f"{what}: no answer within {limit_s:.0f} s. It is away, or very slow.") from error
         except CommandError as error:
             if error.code == WRONG_PASSWORD:
                 raise BackupError(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from . import log, staging
 from .compose import Compose
 from .config import Config
-from .errors import BackupError
+from .errors import BackupError, PassingError
 from .jobs import Job
 from .jobs.base import Stored
 from .manifest import Manifest
@@ -25,7 +25,8 @@ def run(config: Config, jobs: Sequence[Job], state: State) -> bool:
     run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     log.say(f"Run {run_id} of {', '.join(job.name for job in jobs)}.")
     # Not `all(…)` of a generator: the first that fails would be the last that is tried.
-    results = [_run(config, job, run_id, state) for job in jobs]
+    away: set[str] = set()
+    results = [_run(config, job, run_id, state, away) for job in jobs]
     if all(results):
         log.say(f"Run {run_id} ended well.")
         return True
@@ -34,14 +35,14 @@ def run(config: Config, jobs: Sequence[Job], state: State) -> bool:
     return False
 
 
-def _run(config: Config, job: Job, run_id: str, state: State) -> bool:
+def _run(config: Config, job: Job, run_id: str, state: State, away: set[str]) -> bool:
     """Whether *job* reached every destination. Raises ConfigError."""
     began = time.time()
     try:
         with job.prepared(run_id) as prepared:
             took = time.time() - began
             log.say(f"put together in {took:.1f} s, {log.size(prepared.size)}", job=job.name)
-            stored = [_store(config, job, run_id, prepared, each, took, state) for each in job.destinations]
+            stored = [_store(config, job, run_id, prepared, each, took, state, away) for each in job.destinations]
             return all(stored)
     except BackupError as error:
         for destination in job.destinations:
@@ -50,18 +51,30 @@ def _run(config: Config, job: Job, run_id: str, state: State) -> bool:
 
 
 def _store(
-    config: Config, job: Job, run_id: str, prepared: Manifest, destination: str, took: float, state: State
+    config: Config,
+    job: Job,
+    run_id: str,
+    prepared: Manifest,
+    destination: str,
+    took: float,
+    state: State,
+    away: set[str],
 ) -> bool:
+    """*away*: where an earlier job has waited in vain. Later ones try once: nobody's local copy waits for that, too."""
     began = time.time()
 
     def attempt() -> Stored:
         return job.store(run_id, prepared, destination)
 
     try:
-        stored = patiently(attempt, config.retry_s, job=job.name, destination=destination)
+        pauses = () if destination in away else config.retry_s
+        stored = patiently(attempt, pauses, job=job.name, destination=destination)
     except BackupError as error:
+        if isinstance(error, PassingError):
+            away.add(destination)
         _failed(job, destination, began - took, error, state)
         return False
+    away.discard(destination)
     now = time.time()
     state.note(
         "runs",
