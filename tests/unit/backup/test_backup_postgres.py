@@ -12,8 +12,9 @@ from somos_backup import postgres
 from somos_backup.compose import Compose
 from somos_backup.errors import BackupError, PassingError
 from somos_backup.jobs import pgbackrest
-from somos_backup.jobs.pgbackrest import PgBackRest, last_gap, wal_metrics
+from somos_backup.jobs.pgbackrest import PgBackRest
 from somos_backup.process import CommandError
+from somos_backup.wal import last_gap, wal_metrics
 
 DAY = 86400
 

@@ -15,9 +15,10 @@ from .config import Config
 from .errors import BackupError, BusyError, ConfigError
 from .jobs import all_jobs, chosen
 from .jobs.base import StagedJob
-from .jobs.pgbackrest import PgBackRest, wal_metrics
+from .jobs.pgbackrest import PgBackRest
 from .restic import Restic
 from .state import State, alone
+from .wal import wal_metrics
 
 WELL, FAILED, USAGE, BUSY = 0, 1, 2, 75
 EPILOG = """\

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ from .. import log, manifest, postgres, staging
 from ..errors import BackupError, PassingError
 from ..manifest import Manifest
 from ..process import CommandError
+from ..wal import last_gap
 from .base import Point, StagedJob, Stored, Verdict
 
 # pgBackRest's exit codes that another try may not meet (its src/build/error/error.yaml): protocol, host-connect,
 # lock-acquire, db-connect, archive-timeout, crypto (which is also what a broken TLS connection is) and service.
 PASSING = {39, 49, 50, 56, 82, 95, 101}
+# Its status of a repository that it cannot read, and how long a question waits for a sign of life: with the default of
+# a minute it asks an endpoint that refuses connections for nine minutes.
+UNREADABLE, ANSWER_TIMEOUT = 99, "--io-timeout=10"
 # What a backup that begins half a day early still counts as: timers have jitter.
 SLACK = timedelta(hours=12)
 ARCHIVE_LIMIT_S = 60
@@ -206,10 +210,17 @@ class PgBackRest(StagedJob):
         return list(self._info(destination).get("backup", []))
 
     def _info(self, destination: str) -> dict[str, Any]:
-        said = self._run(destination, "--output=json", "--log-level-console=off", "info", what="Asking what there is")
-        for stanza in json.loads(said):
-            if stanza["name"] == self.value("stanza"):
-                return dict(stanza)
+        """Raises PassingError for a repository that does not answer: of that pgBackRest says that it has no backups."""
+        what, options = "Asking what there is", ("--output=json", "--log-level-console=off", ANSWER_TIMEOUT)
+        for stanza in json.loads(self._run(destination, *options, "info", what=what)):
+            if stanza["name"] != self.value("stanza"):
+                continue
+            if stanza["status"]["code"] == UNREADABLE:
+                words = "\n".join(repository["status"]["message"] for repository in stanza["repo"])
+                if "[CryptoError]" in words and "TLS" not in words:
+                    raise BackupError(f"The passphrase of repository {destination} does not open it: {words}")
+                raise PassingError(f"Repository {destination} does not say what there is: {words}")
+            return dict(stanza)
         return {"status": {"code": 1, "message": "missing"}}
 
     def _run(self, destination: str, *arguments: str, what: str) -> str:
@@ -233,21 +244,3 @@ class PgBackRest(StagedJob):
             log.say(
                 "WAL that was given up is behind this backup.", job=self.name, destination=destination, level=log.NOTICE
             )
-
-
-def last_gap(text: str) -> datetime:
-    """When the last segment was given up, of a gap file's lines: a UTC time and a segment each."""
-    times = re.findall(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z ", text, re.MULTILINE)
-    return datetime.fromisoformat(f"{times[-1]}+00:00") if times else datetime.min.replace(tzinfo=timezone.utc)
-
-
-def wal_metrics(job: PgBackRest) -> Mapping[str, Any]:
-    """What metrics say of continuous archiving. Raises BackupError while PostgreSQL does not answer."""
-    sql = (
-        "SELECT json_build_object('wal_archive_age_seconds', extract(epoch FROM now() - last_archived_time), "
-        "'wal_archive_failures_total', failed_count, 'wal_waiting_segments', "
-        "(SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')) FROM pg_stat_archiver;"
-    )
-    found = json.loads(postgres.ask(job.compose, job.value("service"), sql, "Asking PostgreSQL for its archive"))
-    directory = Path(job.value("gap_directory"))
-    return {**found, "gaps": {name: int((directory / f"gap.{name}").exists()) for name in job.destinations}}
