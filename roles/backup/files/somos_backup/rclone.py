@@ -58,6 +58,15 @@ class Rclone:
             for entry in found
         }
 
+    def names(self, place: str) -> list[str]:
+        """What is directly in *place*. Of an encrypted one: what the passphrase opens."""
+        try:
+            return self.run("lsf", place, what=f"Looking into {place}").splitlines()
+        except CommandError as error:
+            if error.code != ABSENT:
+                raise
+            return []
+
 
 def obscured(program: str, password_file: str) -> str:
     """How rclone wants the password in *password_file* written. It protects nothing."""

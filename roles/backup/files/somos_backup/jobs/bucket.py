@@ -50,6 +50,7 @@ class Bucket(Job):
 
     def store(self, run_id: str, prepared: Manifest, destination: str) -> Stored:
         rclone = self._rclone(destination)
+        self._refuse_another_passphrase(rclone, destination)
         stamp = datetime.fromisoformat(prepared.taken).strftime(STAMP)
         before = self._size(rclone)
         limit = self.config.upload_kib_per_s
@@ -71,7 +72,10 @@ class Bucket(Job):
         return Stored(stamp, max(self._size(rclone) - before, 0), int(prepared.facts["bytes"]))
 
     def points(self, destination: str) -> list[Point]:
-        found = self._rclone(destination).listing(f"{SEALED}manifests", what="Listing the manifests")
+        rclone = self._rclone(destination)
+        found = rclone.listing(f"{SEALED}manifests", what="Listing the manifests")
+        if not found:
+            self._refuse_another_passphrase(rclone, destination)
         return [
             Point(name[: -len(".json")], self.name, destination, _moment(name[: -len(".json")]), 0)
             for name in sorted(found)
@@ -112,6 +116,14 @@ class Bucket(Job):
                 yield f"{name} could not be fetched"
             elif "md5" in saved[name] and manifest.digest(path, "md5") != saved[name]["md5"]:
                 yield f"{name} has another content than it was saved with"
+
+    def _refuse_another_passphrase(self, rclone: Rclone, destination: str) -> None:
+        """Raises BackupError where something is, and nothing of it opens: rclone would begin a second copy."""
+        if not rclone.names(SEALED) and rclone.names(self._store(destination)[1]):
+            raise BackupError(
+                f"The passphrase in {self.value('password_file')} opens nothing of what is in {destination}. It cannot "
+                "be changed by configuration: put the old one back into the vault."
+            )
 
     def _size(self, rclone: Rclone) -> int:
         return int(json.loads(rclone.run("size", "--json", SEALED, what="Measuring what is there"))["bytes"])
