@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(refusal)) from refusal
 
     def _run(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        root = self._find_source(args["src"])
+        root = self._find_sources(args)
         for option in ("dest", "record_dir"):
             args[option] = _absolute(option, args[option])
         args["hashes"] = hash_globs(args["hashes"])
@@ -71,6 +71,11 @@ class ActionModule(ActionBase):
                 "written": paths(changes, removed=False),
                 "removed": paths(changes, removed=True),
             }
+
+    def _find_sources(self, args: dict[str, Any]) -> str:
+        """Return the directory of the templates, and put the path of each further one in its place."""
+        args["also"] = [{**item, "src": self._find_source(item["src"])} for item in args["also"]]
+        return self._find_source(args["src"])
 
     def _find_source(self, src: str) -> str:
         if ".." in Path(src).parts:

@@ -25,6 +25,16 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "src": {"type": "str", "required": True},
     "dest": {"type": "str", "required": True},
+    "also": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "src": {"type": "str", "required": True},
+            "path": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "str", "default": ["**"]},
+        },
+    },
     "entries": {
         "type": "list",
         "elements": "dict",

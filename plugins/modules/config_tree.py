@@ -42,6 +42,27 @@ options:
       - It may be reached through links, but a symbolic link below it on the way to a file of the tree is refused.
     type: str
     required: true
+  also:
+    description:
+      - Further source directories, for files that have their place elsewhere, such as a program with tests of its own.
+      - Their files are copied byte for byte, whatever they are called.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src:
+        description: The source directory, looked for like O(src).
+        type: str
+        required: true
+      path:
+        description: The directory that it mirrors, relative to O(dest).
+        type: str
+        required: true
+      files:
+        description: Globs as in O(entries[].path), relative to O(also[].src), of the files that are taken.
+        type: list
+        elements: str
+        default: ["**"]
   entries:
     description:
       - Owners, modes and secrecy of files that differ from the defaults. For each file the first matching entry counts.
@@ -138,7 +159,7 @@ options:
           - It is pulled if it is missing. In check mode the tree is then reported as not validated instead.
         type: str
   exclude:
-    description: Globs as in O(entries[].path) of files in O(src) that are left out.
+    description: Globs as in O(entries[].path) of files in O(src) and O(also) that are left out.
     type: list
     elements: str
     default: []
@@ -202,6 +223,14 @@ EXAMPLES = r"""
     hashes:
       postgres: ["postgres/**", "secrets/postgres/**"]
   register: postgres_tree
+
+- name: Install a program that has its place beside the role's templates
+  somos.infra.config_tree:
+    name: backup
+    src: templates
+    dest: /
+    also:
+      - {src: files/somos_backup, path: usr/local/lib/somos-backup/somos_backup, files: ["**/*.py"]}
 
 - name: Configure sshd, unless it refuses the new configuration
   somos.infra.config_tree:

@@ -75,12 +75,9 @@ def matches(path: str, globs: Iterable[str]) -> bool:
 
 
 def read_source(root: str, args: dict[str, Any]) -> list[SourceFile]:
-    """List the files of a source directory in order, with the attributes that the task's entries give them."""
+    """List the files of the source directories in order, with the attributes that the task's entries give them."""
     files: dict[str, SourceFile] = {}
-    for relative in _walk(root):
-        template = relative.endswith(TEMPLATE_SUFFIX)
-        path = check_path(relative.removesuffix(TEMPLATE_SUFFIX))
-        source = str(Path(root, relative))
+    for source, path, template in _found(root, args["also"]):
         if path in files:
             raise Refusal(f"{source} and {files[path].source} both become {path}.")
         entry: dict[str, Any] = next((entry for entry in args["entries"] if matches(path, [entry["path"]])), {})
@@ -93,6 +90,18 @@ def read_source(root: str, args: dict[str, Any]) -> list[SourceFile]:
     _refuse_unmatched(files, "entries", (entry["path"] for entry in args["entries"]))
     _refuse_unmatched(files, "hashes", (glob for globs in args["hashes"].values() for glob in globs))
     return [file for path, file in sorted(files.items()) if not matches(path, args["exclude"])]
+
+
+def _found(root: str, also: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str, bool]]:
+    """Yield the path of every file, the path that it gets, and whether it is rendered."""
+    for relative in _walk(root):
+        template = relative.endswith(TEMPLATE_SUFFIX)
+        yield str(Path(root, relative)), check_path(relative.removesuffix(TEMPLATE_SUFFIX)), template
+    for item in also:
+        chosen = [relative for relative in _walk(item["src"]) if matches(relative, item["files"])]
+        _refuse_unmatched(chosen, f"files of {item['src']}", item["files"])
+        for relative in chosen:
+            yield str(Path(item["src"], relative)), check_path(f"{item['path'].rstrip('/')}/{relative}"), False
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -183,7 +183,7 @@ def _render_tree(task: Task, templar: Templar) -> dict[str, File]:
     nothing = dict.fromkeys(("connection", "play_context", "shared_loader_obj"))
     action = ConfigTree(task, loader=templar._engine._loader, templar=templar, **nothing)
     _, arguments = action.validate_argument_spec(ARGUMENT_SPEC)
-    root = action._find_source(arguments["src"])
+    root = action._find_sources(arguments)
     files = read_source(root, arguments)
     action._render_in_order(files, root, arguments, dict(templar.available_variables))
     return {file.path: _file(file) for file in files}

@@ -99,12 +99,14 @@ def test_a_role_checked_run_checked_and_run_again(controller: Controller) -> Non
     controller.put(f"{role}/templates/secrets/token.j2", "TOKEN={{ token }}\n")
     controller.put(f"{role}/templates/compose.yml.j2", "label: {{ config_tree_hashes.app }}\n")
     controller.put(f"{role}/templates/off.conf.j2", "{{ not_defined_where_it_is_switched_off }}\n")
+    controller.put(f"{role}/files/program/main.py", "print('{{ no template }}')\n")
     task = controller.task(
         "Render",
         entries=[{"path": "secrets/**", "mode": "0400", "secret": True}, {"path": "**/*.bin", "mode": "0600"}],
         directories=[{"path": "secrets", "mode": "0711"}],
         hashes={"app": ["secrets/**", "etc/*"]},
         exclude=["off.conf"],
+        also=[{"src": "files/program", "path": "lib"}],
         variables={"token": SECRET},
         validate=[{"argv": ["grep", "-q", "^name somos$", "{stage}/etc/app.conf"]}],
     )
@@ -119,9 +121,9 @@ def test_a_role_checked_run_checked_and_run_again(controller: Controller) -> Non
     results = [outcome.tasks["demo : Render"] for outcome in outcomes]
 
     assert [result["changed"] for result in results] == [True, True, False, False]
-    assert [result["written"] for result in results[:2]] == [
-        ["./", "etc/", "secrets/", "compose.yml", "etc/app.conf", "etc/blob.bin", "secrets/token"]
-    ] * 2
+    directories = ["./", "etc/", "lib/", "secrets/"]
+    files = ["compose.yml", "etc/app.conf", "etc/blob.bin", "lib/main.py", "secrets/token"]
+    assert [result["written"] for result in results[:2]] == [directories + files] * 2
     assert results[0]["diff"] == results[1]["diff"]
     assert {key: results[3][key] for key in ("written", "removed", "validated", "diff")} == {
         "written": [], "removed": [], "validated": [], "diff": [],
@@ -129,7 +131,8 @@ def test_a_role_checked_run_checked_and_run_again(controller: Controller) -> Non
     assert results[1]["validated"][0]["status"] == "passed"
     assert len({(result["hash"], result["hashes"]["app"]) for result in results}) == 1
     assert {path: (item[0][-4:], item[3]) for path, item in snapshot(controller.dest).items()} == {
-        ".": ("0755", None), "etc": ("0755", None), "secrets": ("0711", None),
+        ".": ("0755", None), "etc": ("0755", None), "lib": ("0755", None), "secrets": ("0711", None),
+        "lib/main.py": ("0644", b"print('{{ no template }}')\n"),
         "etc/app.conf": ("0644", b"name somos\n"),
         "etc/blob.bin": ("0600", bytes(range(256))),
         "secrets/token": ("0400", f"TOKEN={SECRET}\n".encode()),

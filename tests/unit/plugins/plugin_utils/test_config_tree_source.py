@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from config_tree_case import Case, F, Tree, describe, source_files
 
+from ansible_collections.somos.infra.plugins.module_utils._config_tree import Refusal
 from ansible_collections.somos.infra.plugins.plugin_utils import _config_tree
 from ansible_collections.somos.infra.plugins.plugin_utils._config_tree import digest, matches, pack, read_source
 from ansible_collections.somos.infra.plugins.plugin_utils._config_tree_diff import diff, paths
 
 DEFAULTS: dict[str, Any] = {
     "entries": [], "owner": "root", "group": "root", "mode": "0644", "directory_mode": "0755", "directories": [],
-    "hashes": {}, "exclude": [],
+    "hashes": {}, "exclude": [], "also": [],
 }  # fmt: skip
 
 
@@ -56,6 +57,38 @@ def test_an_entry_may_be_for_a_file_that_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     options = {"entries": [{"path": "a"}], "hashes": {"x": ["a"]}, "exclude": ["**"]}
     assert read_source(str(tmp_path), DEFAULTS | options) == []
+
+
+def test_files_of_further_sources_are_copied_to_their_place(tmp_path: Path) -> None:
+    for path in ("templates/a.j2", "program/main.py", "program/text.j2", "program/sub/part.py", "program/cache.pyc"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    also = {"src": str(tmp_path / "program"), "path": "usr/lib/program/", "files": ["**/*.py", "*.j2"]}
+    options = {"also": [also], "entries": [{"path": "usr/**/main.py", "mode": "0755"}], "exclude": ["usr/**/part.py"]}
+    files = read_source(str(tmp_path / "templates"), DEFAULTS | options)
+    assert [(file.path, file.template, file.mode) for file in files] == [
+        ("a", True, 0o644), ("usr/lib/program/main.py", False, 0o755), ("usr/lib/program/text.j2", False, 0o644),
+    ]  # fmt: skip
+    assert {file.source for file in files} < {str(path) for path in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("place", "globs", "reason"),
+    [
+        ("..", ["**"], "is not a relative path"),
+        ("lib", ["**/*.py", "*.rb"], "'[*].rb' in files of .*/program matches no file"),
+        ("lib", ["a.py"], "both become lib/a.py"),
+    ],
+)
+def test_a_further_source_that_cannot_be_meant_is_refused(
+    tmp_path: Path, place: str, globs: list[str], reason: str
+) -> None:
+    for path in ("templates/lib/a.py.j2", "program/a.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    also = [{"src": str(tmp_path / "program"), "path": place, "files": globs}]
+    with pytest.raises(Refusal, match=reason):
+        read_source(str(tmp_path / "templates"), DEFAULTS | {"also": also})
 
 
 def test_a_digest_tells_contents_owners_and_modes_apart() -> None:
