@@ -170,7 +170,7 @@ def test_the_name_of_old_configurations_leads_to_it(host: Any) -> None:
 def test_credentials_are_readable_by_the_server_s_uid_only(host: Any) -> None:
     credentials = host.file(CREDENTIALS)
     assert (credentials.uid, credentials.gid, oct(credentials.mode)) == (1000, 1000, "0o400")
-    assert host.check_output("ls /opt/somos/secrets/object-storage") == "s3.json"
+    assert host.check_output("ls /opt/somos/secrets/object-storage").split() == ["access_key", "s3.json", "secret_key"]
     assert oct(host.file("/opt/somos/secrets").mode) == "0o711"
 
 

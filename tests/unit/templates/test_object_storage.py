@@ -81,7 +81,7 @@ def test_the_name_of_the_seed_still_finds_it(backend: str) -> None:
 def test_credentials_stand_in_this_backends_secret_files_only(backend: str) -> None:
     files = render_files("object_storage", {"object_storage_backend": backend})
     holders = {path for path, file in files.items() for secret in secrets().values() if secret in file.text}
-    expected = {"minio": {"access_key", "secret_key"}, "seaweedfs": {"s3.json"}}[backend]
+    expected = {"minio": {"access_key", "secret_key"}, "seaweedfs": {"access_key", "s3.json", "secret_key"}}[backend]
     assert holders == {f"secrets/object-storage/{name}" for name in expected}
     assert files.keys() == holders | {FRAGMENT}
     uid = service(backend)["user"].partition(":")[0]

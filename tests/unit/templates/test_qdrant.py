@@ -74,8 +74,8 @@ def test_the_keys_reach_the_server_whatever_they_consist_of() -> None:
 def test_the_keys_stand_in_the_secret_file_only_and_only_the_server_reads_it() -> None:
     files = render_files("qdrant")
     holders = {path for path, file in files.items() for secret in secrets().values() if secret in file.text}
-    assert holders == {CONFIG}
-    assert (files[CONFIG].owner, files[CONFIG].mode, files[CONFIG].secret) == ("1000", "0400", True)
+    assert holders == {CONFIG, "secrets/qdrant/api_key"}
+    assert {(files[path].owner, files[path].mode, files[path].secret) for path in holders} == {("1000", "0400", True)}
 
 
 def test_a_changed_key_recreates_the_container() -> None:
