@@ -1,0 +1,1 @@
+"""What the modules for Qdrant know of it, without Ansible."""
