@@ -14,7 +14,8 @@ from typing import Any
 
 from . import application
 from .names import CA, DEMO, DEMO_SERVER, DEMO_SERVER_IP, DOMAIN, ROOT
-from .shell import HostError, docker, fail, say
+from .shell import HostError, docker, fail, run, say
+from .storage import Bucket
 
 SUMMARY = DEMO / "summary.json"
 INVENTORY = DEMO / "inventory"
@@ -24,6 +25,7 @@ APP = f"app.{DOMAIN}"
 
 def main() -> None:
     timings: dict[str, float] = {}
+    was = server_id()
     for name, command in (
         ("images", [sys.executable, "-m", "tests.host", "images"]),
         ("server", [sys.executable, "-m", "tests.host", "up", DEMO_SERVER]),
@@ -34,6 +36,8 @@ def main() -> None:
         if code := subprocess.run(command, cwd=ROOT, check=False, env=environment()).returncode:
             sys.exit(code)
         timings[name] = round(time.monotonic() - start, 1)
+        if name == "server":
+            prepare_bucket(is_new=server_id() != was)
 
     application.seed(DEMO_SERVER)
     if not INVENTORY.is_symlink():
@@ -52,6 +56,17 @@ def main() -> None:
     }
     SUMMARY.write_text(json.dumps(summary, indent=2) + "\n")
     print(table(summary))
+
+
+def server_id() -> str:
+    return run(["docker", "container", "inspect", "--format", "{{.Id}}", DEMO_SERVER], check=False).stdout.decode().strip()
+
+
+def prepare_bucket(*, is_new: bool) -> None:
+    """Where the demo's backups go. What an earlier server has left there is another cluster's, and would be refused."""
+    bucket = Bucket(f"{DEMO_SERVER}-backup")
+    if is_new or not bucket.exists():
+        bucket.make_empty()
 
 
 def environment() -> dict[str, str]:

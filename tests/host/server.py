@@ -81,9 +81,13 @@ def as_container(server: Server, image: str, cgroups: str) -> Container:
             "/root/.ssh/authorized_keys": public_key(),
             "/usr/local/share/ca-certificates/somos-test.crt": CA.read_bytes(),
         },
-        # Docker's own data must not lie on the layers of another Docker.
-        volumes={f"{server.name}-docker": "/var/lib/docker"},
+        volumes=volumes(server.name),
     )
+
+
+def volumes(name: str) -> dict[str, str]:
+    """Docker's own data must not lie on the layers of another Docker; the other plays a network storage."""
+    return {f"{name}-docker": "/var/lib/docker", f"{name}-nas": "/srv/nas"}
 
 
 def up(server: Server) -> None:
@@ -114,7 +118,7 @@ def up(server: Server) -> None:
 
 def down(server: Server) -> None:
     # Only name and volumes matter here.
-    Container(server.name, image="", arguments=[], volumes={f"{server.name}-docker": ""}).remove(with_volumes=True)
+    Container(server.name, image="", arguments=[], volumes=volumes(server.name)).remove(with_volumes=True)
     server.known_hosts.unlink(missing_ok=True)
     if server.name != DEMO_SERVER:
         shutil.rmtree(server.known_hosts.parent, ignore_errors=True)

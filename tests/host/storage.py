@@ -30,6 +30,16 @@ class Bucket:
         self._access = json.loads(OUTSIDE_JSON.read_text())
         self._trust = ssl.create_default_context(cafile=str(CA))
 
+    def exists(self) -> bool:
+        """Whether it is there, with or without objects."""
+        try:
+            self._request("HEAD")
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
+
     def make_empty(self) -> None:
         """There, and without an object, whatever was there before. Removed first: SeaweedFS remembers empty folders."""
         try:

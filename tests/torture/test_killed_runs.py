@@ -31,7 +31,7 @@ MOMENTS = {random.Random(SEED + moment).random() for moment in range(ROUNDS)}
 
 PLAYBOOK = [
     "ansible-playbook", "-i", "inventories/demo", "playbooks/site.yml",
-    "-e", f"ansible_host={ADDRESS}",
+    "-e", f"ansible_host={ADDRESS}", "-e", f"__demo_bucket={SERVER}",
     "-e", f"ansible_ssh_common_args='-o UserKnownHostsFile={ROOT}/build/hosts/{SERVER}/known_hosts'",
 ]  # fmt: skip
 
@@ -75,6 +75,7 @@ def test_a_killed_run_converges_on_the_next(undisturbed: Undisturbed, fraction: 
 
 def fresh_server() -> None:
     host("down", SERVER)
+    host("bucket", SERVER)
     host("up", SERVER, "--image", "debian13", "--ip", ADDRESS)
 
 
