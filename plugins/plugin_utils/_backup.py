@@ -40,7 +40,7 @@ def jobs(
     password_file: str,
     destinations: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """The jobs as the program is told them: with their age, or with where they are copied to and what encrypts them there."""
+    """The jobs as the program is told them: with their age, or with where they are copied to and what encrypts them."""
     return [
         dict(job)
         | ({"keep_days": int(keep_days[job["name"]])} if job["kind"] in KEPT_BY_AGE else {})
@@ -104,13 +104,13 @@ def _passphrases(given: Mapping[str, Any]) -> Iterator[str]:
         value = given[name]
         if is_needed and not value:
             yield (
-                f"{name} is empty. Generate one, for instance with `openssl rand -hex 32`, put it in the vault, and keep a "
-                "copy off this server: without it nobody can read the backups."
+                f"{name} is empty. Generate one, for instance with `openssl rand -hex 32`, put it in the vault, and "
+                "keep a copy off this server: without it nobody can read the backups."
             )
         elif value and (len(value) < SHORTEST_PASSPHRASE or not _ONE_LINE.fullmatch(value)):
             yield (
-                f"{name} has {len(value)} characters; it has to be one line of {SHORTEST_PASSPHRASE} or more that neither "
-                "begins nor ends with a space."
+                f"{name} has {len(value)} characters; it has to be one line of {SHORTEST_PASSPHRASE} or more that "
+                "neither begins nor ends with a space."
             )
     for first, second in combinations(needed, 2):
         if given[first] and given[first] == given[second]:
@@ -127,7 +127,7 @@ def _offsite(given: Mapping[str, Any]) -> Iterator[str]:
         yield f"backup_s3_prefix ({given['backup_s3_prefix']}) is a path without a slash at its ends, or empty."
     for name in ("backup_s3_bucket", "backup_s3_access_key", "backup_s3_secret_key"):
         if not _ONE_LINE.fullmatch(given[name]):
-            yield f"{name} is empty or not one line, and backup_s3_endpoint is set. Put it in the inventory or the vault."
+            yield f"{name} is empty or not one line, and backup_s3_endpoint is set. Give it a value."
 
 
 def _nas(given: Mapping[str, Any]) -> Iterator[str]:
@@ -136,7 +136,8 @@ def _nas(given: Mapping[str, Any]) -> Iterator[str]:
         return
     pattern, form = SOURCES[kind]
     if not re.fullmatch(pattern, given["backup_nas_source"]):
-        yield f"backup_nas_source ({given['backup_nas_source']}) is not what {kind} mounts: write {form}, without spaces."
+        source = given["backup_nas_source"]
+        yield f"backup_nas_source ({source}) is nothing that {kind} mounts: write {form}, without spaces."
     for name in NAS_NEEDS.get(kind, ()):
         if not given[name].strip():
             yield f"backup_nas_type is {kind}, which needs {name}."
@@ -155,7 +156,8 @@ def _jobs(given: Mapping[str, Any], known_jobs: Sequence[str]) -> Iterator[str]:
     keep_days = given["backup_keep_days"]
     unknown = sorted(set(keep_days) - set(names) - set(known_jobs))
     if unknown:
-        yield f"backup_keep_days has {', '.join(unknown)}, which no role declares. The jobs are {', '.join(sorted(known_jobs))}."
+        jobs_there_are = ", ".join(sorted({*names, *known_jobs}))
+        yield f"backup_keep_days has {', '.join(unknown)}, which no role declares. There are {jobs_there_are}."
     for name, days in sorted(keep_days.items()):
         if not isinstance(days, int) or isinstance(days, bool) or days < 1:
             yield f"backup_keep_days.{name} is {days!r}: give a whole number of days, 1 or more."
@@ -164,8 +166,8 @@ def _jobs(given: Mapping[str, Any], known_jobs: Sequence[str]) -> Iterator[str]:
             yield f"backup_keep_days says nothing of {job['name']}: give the days that it is kept."
     if _copies(given) and not given["backup_s3_endpoint"] and not given["backup_nas_type"]:
         yield (
-            "The buckets have nowhere to be copied to: set backup_s3_endpoint, backup_nas_type, or both. A copy on the same "
-            "disk is none."
+            "The buckets have nowhere to be copied to: set backup_s3_endpoint, backup_nas_type, or both. A copy "
+            "on the same disk is none."
         )
 
 
@@ -180,4 +182,7 @@ def _directories(given: Mapping[str, Any]) -> Iterator[str]:
     for name in names[:2]:
         path = PurePosixPath(given[name])
         if any(path.is_relative_to(above) for above in saved) and not any(path.is_relative_to(out) for out in left_out):
-            yield f"{name} ({path}) lies in backup_config_paths, so that backups would hold backups. Add it to backup_config_exclude."
+            yield (
+                f"{name} ({path}) lies in backup_config_paths, so that backups would hold backups. Add it to "
+                "backup_config_exclude."
+            )
