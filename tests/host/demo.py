@@ -59,7 +59,9 @@ def main() -> None:
 
 
 def server_id() -> str:
-    return run(["docker", "container", "inspect", "--format", "{{.Id}}", DEMO_SERVER], check=False).stdout.decode().strip()
+    return (
+        run(["docker", "container", "inspect", "--format", "{{.Id}}", DEMO_SERVER], check=False).stdout.decode().strip()
+    )
 
 
 def prepare_bucket(*, is_new: bool) -> None:
