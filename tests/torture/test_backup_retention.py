@@ -85,7 +85,7 @@ def pass_days(calendar: Calendar, job: str, runs: Callable[[int], bool]) -> None
 
 
 def test_after_120_days_exactly_what_the_table_says_is_there(tmp_path: Path) -> None:
-    """Daily within what is kept and as long before it; earlier, when all is to be gone anyway, every fifth day."""
+    """What is exactly so old goes. Every fifth day only where all is to be gone anyway."""
 
     def after(job: str) -> list[int]:
         (tmp_path / job).mkdir()
@@ -95,7 +95,7 @@ def test_after_120_days_exactly_what_the_table_says_is_there(tmp_path: Path) -> 
 
     with ThreadPoolExecutor() as threads:
         found = dict(zip(KEPT, threads.map(after, KEPT), strict=True))
-    assert found == {job: list(range(DAYS - days, DAYS + 1)) for job, days in KEPT.items()}
+    assert found == {job: list(range(DAYS - days + 1, DAYS + 1)) for job, days in KEPT.items()}
 
 
 def test_jobs_of_one_repository_expire_each_by_itself(calendar: Calendar) -> None:
@@ -105,8 +105,8 @@ def test_jobs_of_one_repository_expire_each_by_itself(calendar: Calendar) -> Non
             calendar.back_up("postgres-dump", day)
         if day <= DAYS - 30:
             calendar.back_up("redis", day)
-    assert calendar.days("postgres-dump") == list(range(DAYS - 30, DAYS + 1, 3))
-    assert calendar.days("redis") == list(range(DAYS - 30 - 14, DAYS - 30 + 1))
+    assert calendar.days("postgres-dump") == list(range(DAYS - 30 + 3, DAYS + 1, 3))
+    assert calendar.days("redis") == list(range(DAYS - 30 - 14 + 1, DAYS - 30 + 1))
     # What it holds can be read: forgetting others, and pruning, took nothing that is needed.
     calendar.repository.prune()
     assert "no errors were found" in calendar.repository.own_command(["check", "--read-data"])
@@ -115,7 +115,7 @@ def test_jobs_of_one_repository_expire_each_by_itself(calendar: Calendar) -> Non
 def test_nothing_goes_while_nothing_is_backed_up_and_then_the_newest_ones_stay(calendar: Calendar) -> None:
     """Twenty days of backups, a hundred without, and one more."""
     pass_days(calendar, "redis", lambda day: day <= 20)
-    assert calendar.days("redis") == list(range(6, 21))
+    assert calendar.days("redis") == list(range(7, 21))
     calendar.back_up("redis", 121)
     assert calendar.days("redis") == [*range(21 - KEPT_ALWAYS + 1, 21), 121]
 
@@ -126,7 +126,7 @@ def test_a_run_with_the_clock_a_year_ahead_costs_nothing_that_is_made_afterwards
     (calendar.content / "data").write_text("of the future\n")
     ahead = (LAST + timedelta(days=365)).strftime("%Y-%m-%d %H:%M:%S")
     calendar.repository.own_command(["backup", f"--time={ahead}", "--tag=redis", str(calendar.content)])
-    # As restic itself would have it, this is the only one that is kept, tomorrow and for a year.
+    # Counted from this one, it would be the only one that is kept, tomorrow and for a year.
     calendar.repository.keep("redis", KEPT["redis"])
     assert calendar.days("redis") == [*before, DAYS + 365]
 

@@ -144,6 +144,11 @@ def test_snapshots_come_oldest_first_with_their_size(case: Case) -> None:
     assert "--tag=redis" in case.calls()[0]["argv"]
 
 
+def test_retention_counts_from_the_newest_of_the_job_alone(case: Case) -> None:
+    case.repository().keep("redis", 14)
+    assert {"--tag=redis", "--group-by=", "--keep-within=14d", "--keep-last=3"} <= set(case.calls()[0]["argv"])
+
+
 def test_pruning_reads_a_part_of_the_data_again(case: Case) -> None:
     case.repository().prune()
     assert case.commands() == ["prune", "check"]

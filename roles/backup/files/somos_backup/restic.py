@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,8 @@ INCOMPLETE, ABSENT, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
 # What a question may take. An endpoint that is away restic would ask again for a quarter of an hour, at every command.
 ANSWER_LIMIT_S = 120
 
-# However old they are: a new one is proven only after the old ones went, and a clock may be wrong for a run.
+# However old they are: a new one is proven only after the old ones went.
 KEPT_ALWAYS = 3
-# How far from the future a snapshot may be: clocks are put right, and summer time ends.
-CLOCK_SLACK = timedelta(hours=25)
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,12 @@ class Restic:
         self._run("restore", "--no-lock", f"--target={directory}", snapshot.id, what="Restoring")
 
     def keep(self, job: str, days: int) -> None:
-        """Forget the snapshots of *job* that are `expired`."""
-        ids = [snapshot.id for snapshot in expired(self.snapshots(job), days, datetime.now(timezone.utc))]
-        if ids:
-            self._run("forget", *ids, what="Expiring")
+        """Forget the snapshots of *job* that are *days* older than its newest. The last few always stay.
+
+        What a wrong clock made in the future counts for nothing there, and stays until its time has come.
+        """
+        last = f"--keep-last={KEPT_ALWAYS}"
+        self._run("forget", f"--tag={job}", "--group-by=", f"--keep-within={days}d", last, what="Expiring")
 
     def prune(self) -> None:
         """Remove the data that no snapshot needs any more, and read a part of the rest again."""
@@ -150,16 +150,6 @@ class _PassingCommandError(CommandError, PassingError):
     def __init__(self, error: CommandError) -> None:
         BackupError.__init__(self, str(error))
         self.code, self.words = error.code, error.words
-
-
-def expired(snapshots: Sequence[Snapshot], days: int, now: datetime) -> list[Snapshot]:
-    """Those of *snapshots*, oldest first, that are more than *days* older than the newest. The last few always stay.
-
-    One from the future was made while the clock was wrong. Counted from it, all that was made since would be too old:
-    it stays, and counts for nothing before its time has come. restic's own `--keep-within` counts from it.
-    """
-    past = [snapshot for snapshot in snapshots if snapshot.time <= now + CLOCK_SLACK]
-    return [each for each in past[:-KEPT_ALWAYS] if each.time < past[-1].time - timedelta(days=days)]
 
 
 def _snapshot(values: dict[str, Any]) -> Snapshot:
