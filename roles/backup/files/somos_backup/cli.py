@@ -91,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BackupError as error:
         log.say(f"somos-backup: {error}", level=log.ERROR)
         return FAILED
+    except OSError as error:
+        log.say(f"somos-backup: {error.filename or 'a file'}: {error.strerror}", level=log.ERROR)
+        return FAILED
 
 
 def run(config: Config, given: argparse.Namespace) -> int:

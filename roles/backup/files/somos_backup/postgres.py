@@ -29,6 +29,8 @@ SELECT json_build_array('sequences', schemaname || '.' || sequencename, last_val
 WHERE last_value IS NOT NULL ORDER BY schemaname, sequencename;
 """
 END = "--- end of answer ---"
+# What a table may be locked against readers: a migration that hangs must not hold up every later backup.
+LOCK_LIMIT = "10min"
 
 
 class Session:
@@ -67,7 +69,16 @@ class Session:
 def session(compose: Compose, service: str, database: str) -> Iterator[Session]:
     """psql in the running container of *service*, connected to *database*."""
     process = subprocess.Popen(
-        ["docker", "compose", "exec", "-T", service, *PSQL, f"--dbname={database}"],
+        [
+            "docker",
+            "compose",
+            "exec",
+            "-T",
+            f"--env=PGOPTIONS=-c lock_timeout={LOCK_LIMIT}",
+            service,
+            *PSQL,
+            f"--dbname={database}",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

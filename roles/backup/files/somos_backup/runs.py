@@ -76,7 +76,7 @@ def _store(
         return False
     away.discard(destination)
     now = time.time()
-    state.note(
+    noted = state.note(
         "runs",
         job.name,
         destination,
@@ -94,7 +94,7 @@ def _store(
         job=job.name,
         destination=destination,
     )
-    return True
+    return noted
 
 
 def _failed(job: Job, destination: str, began: float, error: BackupError, state: State) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import BusyError
+from . import log
+from .errors import BackupError, BusyError
 
 
 class State:
@@ -30,18 +31,29 @@ class State:
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[dict[str, Any]]:
-        """The state, to change; written as a whole afterwards."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.path.parent / "state.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            values = self.read()
-            yield values
-            replace(self.path, json.dumps(values, indent=1, sort_keys=True) + "\n", 0o600)
+        """The state, to change; written as a whole afterwards. Raises BackupError where it cannot be."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self.path.parent / "state.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                values = self.read()
+                yield values
+                replace(self.path, json.dumps(values, indent=1, sort_keys=True) + "\n", 0o600)
+        except OSError as error:
+            raise BackupError(f"{self.path} cannot be written: {error.strerror}. Free space there.") from error
 
-    def note(self, section: str, job: str, destination: str, **entry: Any) -> None:
-        """Add *entry* to what is known of *job* at *destination*."""
-        with self.changed() as values:
-            values.setdefault(section, {}).setdefault(job, {}).setdefault(destination, {}).update(entry)
+    def note(self, section: str, job: str, destination: str, **entry: Any) -> bool:
+        """Add *entry* to what is known of *job* at *destination*. Whether it was kept; if not, the journal says so.
+
+        A full disk keeps no other job from being tried: that it cannot be noted is no reason to stop.
+        """
+        try:
+            with self.changed() as values:
+                values.setdefault(section, {}).setdefault(job, {}).setdefault(destination, {}).update(entry)
+        except BackupError as error:
+            log.say(f"{error}", job=job, destination=destination, level=log.ERROR)
+            return False
+        return True
 
 
 def replace(path: Path, text: str, mode: int) -> None:

@@ -46,7 +46,7 @@ def _verify(job: Job, destination: str, point_id: str, state: State) -> bool:
         state.note("verified", job.name, destination, ok=0, last_run=time.time(), error=str(error))
         return False
     now = time.time()
-    state.note(
+    noted = state.note(
         "verified",
         job.name,
         destination,
@@ -62,4 +62,4 @@ def _verify(job: Job, destination: str, point_id: str, state: State) -> bool:
         job=job.name,
         destination=destination,
     )
-    return True
+    return noted

@@ -66,6 +66,7 @@ class PgDump(StagedJob):
             sequences = session.counted("sequences")
             # Not compressed: restic does that, and finds what did not change since yesterday.
             command = ["pg_dump", "--username=postgres", "--format=custom", "--compress=0", f"--snapshot={snapshot}"]
+            command.append(f"--lock-wait-timeout={postgres.LOCK_LIMIT}")
             with self._file(directory, database).open("wb") as stream:
                 what = f"pg_dump of {database}"
                 self.compose.execute(service, *command, f"--dbname={database}", what=what, stdout=stream)
