@@ -38,6 +38,8 @@ class Redis(StagedJob):
         self.sleep = sleep
 
     def room(self) -> int:
+        for service in self.value("services"):
+            self.compose.refuse_stopped(service)
         return sum(int(self._info(service, "memory")["used_memory"]) for service in self.value("services"))
 
     def stage(self, directory: Path) -> dict[str, Any]:
