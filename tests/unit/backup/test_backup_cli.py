@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from somos_backup.errors import BackupError
 from somos_backup.jobs.base import Stored
 from somos_backup.state import State, alone
 
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM, CLIENT = ROOT / "roles" / "backup" / "files", ROOT / "plugins" / "module_utils"
 FILES = {"name": "configs", "kind": "files", "paths": [], "keep_days": 90}
 
 
@@ -177,9 +181,47 @@ def test_a_figure_of_the_archive_that_cannot_be_had_is_no_old_one(
     assert "wal_archive_age" not in (tmp_path / "somos_backup.prom").read_text()
 
 
-def test_restic_gets_what_stands_behind_the_dashes(tmp_path: Path, capsys: Any) -> None:
+def test_restic_gets_what_stands_behind_the_dashes(tmp_path: Path, capfd: Any) -> None:
     program = tmp_path / "restic"
     program.write_text('#!/bin/bash\necho "${@: -2}"\n')
     program.chmod(0o755)
     assert call(tmp_path, "restic", "local", "--", "snapshots", "--json", restic=str(program)) == 0
-    assert capsys.readouterr().out == "snapshots --json\n"
+    assert capfd.readouterr().out == "snapshots --json\n"
+
+
+def test_media_wait_for_no_daily_run_and_the_other_way_round(tmp_path: Path, jobs: dict[str, Told]) -> None:
+    with alone(tmp_path / "state", "run", 0):
+        assert call(tmp_path, "run", "media") == 0
+    with alone(tmp_path / "state", "run", 0, lock="lock.weekly"):
+        assert call(tmp_path, "run", "media") == 75
+        assert call(tmp_path, "run") == 0
+
+
+def test_what_is_being_copied_is_verified_next_time(tmp_path: Path, jobs: dict[str, Told], capsys: Any) -> None:
+    for job in jobs.values():
+        job.answers["local"][:] = [[], []]
+    with alone(tmp_path / "state", "run", 0, lock="lock.weekly"):
+        assert call(tmp_path, "verify") == 0
+    assert [name for name, job in jobs.items() if job.asked] == ["redis", "configs"]
+    assert "is verified next time" in capsys.readouterr().err
+    assert call(tmp_path, "verify") == 0
+    assert jobs["media"].asked
+
+
+def test_an_end_that_is_asked_for_lets_go_of_everything(tmp_path: Path) -> None:
+    """systemd ends a unit with SIGTERM: Python's own answer to it would run no `finally`."""
+    script = (
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(PROGRAM)!r})\n"
+        "import types; client = types.ModuleType('somos_qdrant')\n"
+        f"client.__path__ = [{str(CLIENT)!r}]; sys.modules['somos_qdrant'] = client\n"
+        "from somos_backup import cli\n"
+        "def killed(config, given):\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        "    finally:\n        print('let go')\n"
+        "cli.COMMANDS['run'] = killed\n"
+        f"cli.main(['--config', {str(tmp_path / 'config.json')!r}, 'run'])\n"
+    )
+    call(tmp_path, "failed", "a.service")  # writes the configuration
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout) == (143, "let go\n"), run.stderr

@@ -87,3 +87,12 @@ def test_the_room_it_needs_is_that_of_its_files(tmp_path: Path, tree: Path) -> N
     before = job(tmp_path, tree).room()
     (tree / "large").write_bytes(b"x" * 100_000)
     assert job(tmp_path, tree).room() == before + 100_000
+
+
+def test_what_vanishes_meanwhile_is_left_out(tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file does that Ansible replaces, or a certificate that is renewed."""
+    made = job(tmp_path, tree)
+    listed = list(made._tree(tree))
+    monkeypatch.setattr(made, "_tree", lambda root: iter([*listed, tree / "gone", tree / "gone" / "file"]))
+    _, entries = staged(made)
+    assert "secrets/password" in entries and "gone" not in entries

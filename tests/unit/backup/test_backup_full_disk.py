@@ -60,6 +60,6 @@ def test_nobody_waits_for_ever_for_a_table(tmp_path: Path, monkeypatch: pytest.M
     docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/argv\n')
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with postgres.session(Compose(tmp_path), "postgres", "somos"):
+    with postgres.session(Compose(tmp_path, tmp_path / "scratch.yml"), "postgres", "somos"):
         pass
-    assert "--env=PGOPTIONS=-c lock_timeout=10min postgres psql" in (tmp_path / "argv").read_text()
+    assert "--env=PGOPTIONS=-c lock_timeout=10min -c statement_timeout=0 " in (tmp_path / "argv").read_text()

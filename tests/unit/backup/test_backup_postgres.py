@@ -12,7 +12,9 @@ from somos_backup import postgres
 from somos_backup.compose import Compose
 from somos_backup.errors import BackupError, PassingError
 from somos_backup.jobs import pgbackrest
+from somos_backup.jobs.base import Point
 from somos_backup.jobs.pgbackrest import PgBackRest
+from somos_backup.manifest import Manifest
 from somos_backup.process import CommandError
 from somos_backup.wal import last_gap, wal_metrics
 
@@ -50,7 +52,7 @@ def fake_docker(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -
     program.write_text(f"#!/bin/bash\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
-    return Compose(directory)
+    return Compose(directory, directory / "scratch.yml")
 
 
 def test_a_session_answers_one_question_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,3 +203,91 @@ def test_the_archive_is_waited_for_but_not_for_ever(tmp_path: Path, capsys: pyte
     made._archive()
     assert "has not arrived in every repository" in capsys.readouterr().err
     assert pgbackrest.ARCHIVE_LIMIT_S == 60
+
+
+def test_a_name_of_a_database_is_taken_for_nothing_else() -> None:
+    assert postgres.conninfo("somos") == "dbname='somos'"
+    assert postgres.conninfo("host=evil o'x \\") == "dbname='host=evil o\\'x \\\\'"
+
+
+def test_rows_that_came_and_went_widen_what_may_be_there() -> None:
+    counts = {"queue": 5, "quiet": 5}
+    assert len(postgres.between({"queue": 9, "quiet": 5}, counts, counts, "rows")) == 1
+    assert postgres.between({"queue": 9, "quiet": 5}, counts, counts, "rows", {"queue": 4}) == []
+    assert len(postgres.between({"queue": 10, "quiet": 6}, counts, counts, "rows", {"queue": 4})) == 2
+    before, after = {"moves": {"queue": 10, "quiet": 3}}, {"moves": {"queue": 14, "quiet": 3, "new": 2}}
+    assert pgbackrest.moved(before, after) == {"queue": 4, "new": 2}
+
+
+def manifest_of(made: PgBackRest, before: dict[str, Any], after: dict[str, Any]) -> None:
+    facts = {"restore_point": "p", "databases": {"somos": {"before": before, "after": after}}}
+    made._manifest = lambda point: Manifest("postgres", "run", "", facts)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("value", "right"), [(10, True), (43, True), (9, False), (None, False)])
+def test_a_sequence_may_come_back_ahead_and_never_behind(tmp_path: Path, value: int | None, right: bool) -> None:
+    made = job(tmp_path)
+    manifest_of(made, *({"rows": {}, "sequences": {"public.s": number}} for number in (10, 11)))
+    lines = [["database", "somos", 0], *([["sequences", "public.s", value]] if value is not None else [])]
+    made._restored = lambda point, saved: "\n".join(map(json.dumps, lines))  # type: ignore[method-assign]
+    verdict = made.verify(Point("20261125-030000F", "postgres", "local", datetime.now(timezone.utc), 1))
+    assert (list(verdict.wrong) == []) is right
+
+
+def test_damaged_pages_are_no_good_backup(tmp_path: Path) -> None:
+    made = job(tmp_path, backup="", info=info(backup("20261125-030000F", "full", 0, error=True)))
+    with pytest.raises(BackupError, match="wrong checksums"):
+        made._back_up("run", "local")
+    manifest_of(made, {"rows": {}, "sequences": {}}, {"rows": {}, "sequences": {}})
+    made._restored = lambda point, saved: ""  # type: ignore[method-assign]
+    assert len(made.verify(made.points("local")[0]).wrong) == 1
+
+
+def test_a_second_try_goes_on_with_the_backup_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(tmp_path)
+    taken: list[str] = []
+
+    def back_up(run_id: str, destination: str) -> Any:
+        taken.append(destination)
+        return backup("20261125-030000F", "full", 0), {}
+
+    saves = iter([PassingError("S3 is away"), ("id", 1)])
+
+    class Repository:
+        def save(self, *arguments: Any) -> Any:
+            answer = next(saves)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def keep(self, *arguments: Any) -> None: ...
+
+    monkeypatch.setattr(made, "_back_up", back_up)
+    monkeypatch.setattr(made, "repository", lambda destination: Repository())
+    (made.directory / "data").mkdir(parents=True)
+    prepared = Manifest("postgres", "run", "", {})
+    with pytest.raises(PassingError):
+        made.store("run", prepared, "local")
+    assert made.store("run", prepared, "local").id == "20261125-030000F" and taken == ["local"]
+
+
+def test_what_is_given_up_while_a_gap_is_closed_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime.now(timezone.utc)
+    lines = [
+        f"{began + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ} 00000001000000000000000{segment}\n"
+        for minutes, segment in ((-5, 1), (5, 2))
+    ]
+    path = tmp_path / "gap.local"
+    path.write_text(lines[0])
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        with self.open("a") as stream:
+            stream.write(lines[1])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    job(tmp_path)._close_gap("local", began)
+    assert path.read_text() == "".join(lines) and not (tmp_path / "gap.local.closing").exists()

@@ -129,6 +129,7 @@ def test_what_loads_is_held_against_what_was_counted(
     made = job(Server())
     said = f"# Persistence\r\nrdb_last_load_keys_expired:{expired}\r\nrdb_last_load_keys_loaded:{loaded}\r\n"
     made.compose.scratch = lambda *argv, **how: said  # type: ignore[method-assign]
+    (tmp_path / "redis.rdb").write_bytes(b"REDIS")
     assert len(made.differences(tmp_path, {"services": {"redis": {"keys": 12}}})) == wrong
 
 

@@ -144,15 +144,50 @@ def test_snapshots_come_oldest_first_with_their_size(case: Case) -> None:
     assert "--tag=redis" in case.calls()[0]["argv"]
 
 
-def test_retention_counts_from_the_newest_of_the_job_alone(case: Case) -> None:
+def too_old(*ids: str) -> list[list[Any]]:
+    return [[0, json.dumps([{"tags": None, "remove": [{"id": each} for each in ids]}])], [0, ""]]
+
+
+def test_retention_counts_from_the_newest_of_the_job_and_server_alone(case: Case) -> None:
+    case.answer(forget=too_old("one", "two"))
     case.repository().keep("redis", 14)
-    assert {"--tag=redis", "--group-by=", "--keep-within=14d", "--keep-last=3"} <= set(case.calls()[0]["argv"])
+    asked, forgot = (call["argv"] for call in case.calls())
+    assert {"--dry-run", "--host=server", "--tag=redis", "--group-by=", "--keep-within=14d", "--keep-last=3"} <= set(
+        asked
+    )
+    assert forgot[-3:] == ["forget", "one", "two"]
+
+
+def test_what_was_proven_last_stays_whatever_its_age(case: Case) -> None:
+    case.answer(forget=too_old("one", "proven"))
+    case.repository().keep("redis", 14, "proven")
+    assert case.calls()[-1]["argv"][-2:] == ["forget", "one"]
+
+
+def test_nothing_goes_where_nothing_is_too_old(case: Case) -> None:
+    for said in ("[]", "null", '[{"remove": null}]'):
+        case.answer(forget=[[0, said]])
+        case.repository().keep("redis", 14)
+    assert all("--dry-run" in call["argv"] for call in case.calls())
+
+
+def test_many_at_once_go_only_when_somebody_says_so(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    case.answer(forget=too_old(*map(str, range(11))))
+    case.repository().keep("redis", 14)
+    assert len(case.calls()) == 1
+    assert "11 backups would be too old at once; none was removed" in capsys.readouterr().err
 
 
 def test_pruning_reads_a_part_of_the_data_again(case: Case) -> None:
     case.repository().prune()
-    assert case.commands() == ["prune", "check"]
-    assert "--read-data-subset=5%" in case.calls()[1]["argv"]
+    assert case.commands() == ["unlock", "prune", "check"]
+    assert "--read-data-subset=5%" in case.calls()[-1]["argv"]
+
+
+def test_another_servers_snapshots_are_none_of_ours(case: Case) -> None:
+    case.answer(snapshots=[[0, "[]"]])
+    case.repository().snapshots("redis")
+    assert "--host=server" in case.calls()[0]["argv"]
 
 
 def test_times_are_read_with_whatever_fraction_they_have() -> None:

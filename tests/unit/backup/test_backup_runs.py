@@ -141,3 +141,44 @@ def test_one_point_or_one_destination_can_be_asked_for(tmp_path: Path) -> None:
 def test_what_is_not_there_cannot_have_been_verified(tmp_path: Path) -> None:
     assert not verified(tmp_path, {"local": [[]]}, point_id="gone")[0]
     assert not verified(tmp_path, {"local": [[]]}, destination="gone")[0]
+
+
+def test_whatever_goes_wrong_in_a_job_the_others_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    well, state, _ = run(tmp_path, ("redis", {"local": [KeyError("used_memory")]}), ("next", {"local": [STORED]}))
+    assert not well and (state["redis"]["local"]["ok"], state["next"]["local"]["ok"]) == (0, 1)
+    said = capsys.readouterr().err
+    assert "redis → local: FAILED: Traceback" in said and "used_memory" in said
+    assert not verified(tmp_path, {"local": [KeyError("x")], "offsite": [[]]})[0]
+
+
+def test_an_engine_that_does_not_answer_keeps_no_job_from_being_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Compose) -> None:
+        raise BackupError("Cannot connect to the Docker daemon")
+
+    monkeypatch.setattr(Compose, "remove_leftovers", away)
+    assert run(tmp_path, ("configs", {"local": [STORED]}))[0]
+
+
+def test_a_run_clears_what_is_of_its_own_jobs_alone(tmp_path: Path) -> None:
+    for job in ("redis", "media"):
+        (tmp_path / "state" / "scratch" / job).mkdir(parents=True)
+    run(tmp_path, ("redis", {"local": [STORED]}))
+    assert [path.name for path in (tmp_path / "state" / "scratch").iterdir()] == ["media"]
+
+
+def test_a_service_that_starts_late_is_waited_for(tmp_path: Path) -> None:
+    settings = config(tmp_path, retry_s=[0, 0])
+    job = Told(settings, "redis", {"local": [STORED]})
+    prepared, tries = job.prepared, []
+
+    def late(run_id: str) -> Any:
+        tries.append(run_id)
+        if len(tries) < 3:
+            raise PassingError("redis does not run")
+        return prepared(run_id)
+
+    job.prepared = late  # type: ignore[method-assign]
+    assert runs.run(settings, [job], State(settings.state))
+    assert len(tries) == 3

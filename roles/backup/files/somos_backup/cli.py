@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,7 @@ from .state import State, alone
 from .wal import wal_metrics
 
 WELL, FAILED, USAGE, BUSY = 0, 1, 2, 75
+DAILY, WEEKLY = "lock", "lock.weekly"
 EPILOG = """\
 exit codes: 0 all went well; 1 something failed, and the lines above say which job and which destination; 2 the command
 line or the configuration is wrong, and nothing was begun; 75 another command holds the lock
@@ -80,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     given = parser().parse_args(arguments)
     os.umask(0o077)
+    # As an exception, so that what is left in scratch goes before the program does.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         return COMMANDS[given.command](configuration.load(given.config), given)
     except ConfigError as error:
@@ -99,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(config: Config, given: argparse.Namespace) -> int:
     jobs = chosen(config, given.jobs, weekly=False)
     state = State(config.state)
-    with alone(config.state, "run", given.wait):
+    # A copy of media may take days. It has a lock of its own, so that it keeps nobody from the daily backup.
+    with alone(config.state, "run", given.wait, lock=WEEKLY if runs.are_weekly(jobs) else DAILY):
         well = runs.run(config, jobs, state)
         clear_unit(state)
         metrics.write(config.textfile, state.read())
@@ -111,7 +117,14 @@ def verify(config: Config, given: argparse.Namespace) -> int:
     if given.point and len(given.jobs) != 1:
         raise ConfigError("--point is of one job: name it.")
     state = State(config.state)
-    with alone(config.state, "verify", given.wait):
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(alone(config.state, "verify", given.wait, lock=DAILY))
+        if any(job.weekly for job in jobs):
+            try:
+                locks.enter_context(alone(config.state, "verify", 0, lock=WEEKLY))
+            except BusyError as error:
+                log.say(f"{error} What it copies is verified next time.", level=log.NOTICE)
+                jobs = [job for job in jobs if not job.weekly]
         well = verification.verify(config, jobs, state, destination=given.destination, point_id=given.point)
         clear_unit(state)
         metrics.write(config.textfile, state.read())
@@ -146,7 +159,7 @@ def restore(config: Config, given: argparse.Namespace) -> int:
 
 def prune(config: Config, given: argparse.Namespace) -> int:
     state = State(config.state)
-    with alone(config.state, "prune", given.wait):
+    with alone(config.state, "prune", given.wait, lock=DAILY):
         well = pruning.prune(config, all_jobs(config))
         clear_unit(state)
     return WELL if well else FAILED
@@ -167,6 +180,7 @@ def write_metrics(config: Config, given: argparse.Namespace) -> int:
         wal = {}
     with state.changed() as values:
         values["wal"] = wal
+    clear_unit(state)
     metrics.write(config.textfile, state.read())
     return WELL
 
@@ -184,7 +198,8 @@ def own_restic(config: Config, given: argparse.Namespace) -> int:
     if given.destination not in config.repositories:
         raise ConfigError(f"there is no repository {given.destination}; there are {', '.join(config.repositories)}.")
     arguments = given.arguments[1:] if given.arguments[:1] == ["--"] else given.arguments
-    sys.stdout.write(Restic(config, config.repositories[given.destination]).own_command(arguments))
+    sys.stdout.flush()
+    Restic(config, config.repositories[given.destination]).own_command(arguments, sys.stdout.buffer)
     return WELL
 
 

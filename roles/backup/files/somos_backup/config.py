@@ -51,6 +51,10 @@ class Config:
     def scratch(self) -> Path:
         return self.state / "scratch"
 
+    @property
+    def override(self) -> Path:
+        return self.state / "scratch.yml"
+
     def job_names(self) -> list[str]:
         return [str(job["name"]) for job in self.jobs]
 

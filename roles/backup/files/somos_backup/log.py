@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+
+from .errors import BackupError
 
 INFO, NOTICE, WARNING, ERROR = 6, 5, 4, 3
 
@@ -16,6 +19,11 @@ def say(message: str, *, job: str = "", destination: str = "", level: int = INFO
     )
     for line in message.strip().splitlines() or [""]:
         print(f"{prefix}{where}{line}", file=sys.stderr, flush=True)
+
+
+def told(error: Exception) -> str:
+    """An error's own words; of one that nobody expected, also where it came from."""
+    return str(error) if isinstance(error, BackupError) else "".join(traceback.format_exception(error)).strip()
 
 
 def size(number: float) -> str:

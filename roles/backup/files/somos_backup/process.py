@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import stat
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from .errors import BackupError
 
-# Nothing that is done here takes longer; what does hangs, and must not hold up every later backup.
-LIMIT_S = 6 * 3600
+# Nothing that is done every day takes longer; what does hangs, and must not hold up the next day's.
+LIMIT_S = 16 * 3600
 LAST_WORDS = 4000
+# What stays free on a disk whatever is written to it: the databases write there, too.
+RESERVE = 1 << 30
+# What PostgreSQL's programs quote of a row.
+QUOTES = re.compile(r"^(.*: )?(CONTEXT|DETAIL|STATEMENT|QUERY|detail|Command was): ?.*$\n?", re.MULTILINE)
 
 
 class TimeLimitError(BackupError):
@@ -24,7 +33,7 @@ class CommandError(BackupError):
 
     def __init__(self, program: str, code: int, words: str) -> None:
         self.code = code
-        self.words = words.strip()[-LAST_WORDS:]
+        self.words = QUOTES.sub("", f"{words.strip()}\n")[-LAST_WORDS:].strip()
         super().__init__(f"{program} failed (exit code {code}): {self.words or 'it said nothing'}")
 
 
@@ -43,14 +52,15 @@ def run(
     *env* is added to a bare environment.
 
     Raises CommandError for another exit code than 0, TimeLimitError for a program that runs over *limit_s* and
-    BackupError for one that is missing.
+    BackupError for one that is missing, or that would leave no room where *stdout* is.
     """
+    if stdout:
+        return _streamed(argv, what, environment(env or {}), cwd, stdout, limit_s)
     try:
         done = subprocess.run(
             argv,
             input=stdin,
-            stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=environment(env or {}),
             cwd=cwd,
             timeout=limit_s,
@@ -60,10 +70,40 @@ def run(
         raise BackupError(f"{what} cannot be run: there is no {error.filename}. Run role backup again.") from error
     except subprocess.TimeoutExpired as error:
         raise TimeLimitError(f"{what} was ended: it ran for more than {limit_s:.0f} s. It may hang.") from error
-    printed, said = (done.stdout or b"").decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    printed, said = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     if done.returncode:
         raise CommandError(what, done.returncode, said or printed)
-    return said if stdout else printed
+    return printed
+
+
+def _streamed(
+    argv: Sequence[str], what: str, env: Mapping[str, str], cwd: Path | None, stdout: IO[bytes], limit_s: float
+) -> str:
+    """Looks every second at the room that is left: how much comes nobody knows before."""
+    end = time.monotonic() + limit_s
+    with tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, cwd=cwd)
+        try:
+            while process.poll() is None:
+                if stat.S_ISREG(os.fstat(stdout.fileno()).st_mode) and _free(stdout) < RESERVE // 2:
+                    raise BackupError(f"{what} was ended: less than {RESERVE >> 21} MiB are free where it writes to.")
+                if time.monotonic() > end:
+                    raise TimeLimitError(f"{what} was ended: it ran for more than {limit_s:.0f} s. It may hang.")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
+        finally:
+            process.kill()
+            process.wait()
+        stderr.seek(0)
+        said = stderr.read().decode("utf-8", "replace")
+    if process.returncode:
+        raise CommandError(what, process.returncode, said)
+    return said
+
+
+def _free(stream: IO[bytes]) -> int:
+    status = os.fstatvfs(stream.fileno())
+    return status.f_bavail * status.f_frsize
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:

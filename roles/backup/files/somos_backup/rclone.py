@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BackupError, PassingError
-from .process import CommandError, run
+from .process import LIMIT_S, CommandError, run
 
 # Exit codes of rclone (https://rclone.org/docs/#exit-code): what it cannot name, and what it calls temporary.
 PASSING, ABSENT = {1, 2, 5}, 3
@@ -30,12 +30,14 @@ class Rclone:
             },
         }
 
-    def run(self, *arguments: str, what: str) -> str:
+    def run(self, *arguments: str, what: str, limit_s: float = LIMIT_S) -> str:
         """Raises PassingError for what another try may not meet, else BackupError."""
         # A second without a byte for five minutes is a peer that hangs.
         options = ["--timeout=5m", "--contimeout=30s", "--retries=3", "--low-level-retries=5", "--stats=0"]
         try:
-            return run([self.program, *options, *self._trust, *arguments], what=what, env=self._environment)
+            return run(
+                [self.program, *options, *self._trust, *arguments], what=what, env=self._environment, limit_s=limit_s
+            )
         except CommandError as error:
             if error.code in PASSING:
                 raise PassingError(str(error)) from error
@@ -44,7 +46,9 @@ class Rclone:
     def listing(self, place: str, what: str) -> dict[str, dict[str, Any]]:
         """Every file below *place*: size in bytes and, where the store has it without reading, its MD5."""
         try:
-            said = self.run("lsjson", "--recursive", "--files-only", "--hash", "--hash-type=md5", place, what=what)
+            said = self.run(
+                "lsjson", "--recursive", "--files-only", "--no-modtime", "--hash", "--hash-type=md5", place, what=what
+            )
         except CommandError as error:
             if error.code != ABSENT:
                 raise

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from . import log
 from .config import Config, Repository
 from .errors import BackupError, PassingError
 from .process import LIMIT_S, CommandError, TimeLimitError, run
@@ -20,6 +21,8 @@ ANSWER_LIMIT_S = 120
 
 # However old they are: a new one is proven only after the old ones went.
 KEPT_ALWAYS = 3
+# As many go in a week without a backup of a job that keeps what it is given each day.
+AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,11 @@ class Restic:
                 self._forget_run(run_id)
                 raise BackupError(f"Not all files could be read, and the copy was removed again: {error}") from error
             raise
-        summary = next(
-            line for line in map(json.loads, reversed(said.splitlines())) if line.get("message_type") == "summary"
-        )
-        return str(summary["snapshot_id"]), int(summary["data_added"])
+        for line in reversed(said.splitlines()):
+            if '"message_type":"summary"' in line.replace(" ", ""):
+                summary = json.loads(line)
+                return str(summary["snapshot_id"]), int(summary["data_added"])
+        raise BackupError(f"restic did not say what it stored: {said[-500:]}")
 
     def ready(self) -> None:
         """There, and without locks of runs that were killed. A new one is made where there is none."""
@@ -75,9 +79,9 @@ class Restic:
             self._run("init", what="Making the repository")
 
     def snapshots(self, job: str | None = None) -> list[Snapshot]:
-        """Oldest first. A repository that is not there has none."""
+        """Those of this server, oldest first. A repository that is not there has none."""
         try:
-            tags = [f"--tag={job}"] if job else []
+            tags = [f"--host={self.config.name}", *([f"--tag={job}"] if job else [])]
             said = self._run("snapshots", "--json", "--no-lock", *tags, what="Listing", limit_s=ANSWER_LIMIT_S)
         except CommandError as error:
             if error.code == ABSENT:
@@ -89,29 +93,51 @@ class Restic:
         """Put what *snapshot* holds into *directory*. restic checks each block against its SHA-256."""
         self._run("restore", "--no-lock", f"--target={directory}", snapshot.id, what="Restoring")
 
-    def keep(self, job: str, days: int) -> None:
-        """Forget the snapshots of *job* that are *days* older than its newest. The last few always stay.
+    def keep(self, job: str, days: int, proven: str = "") -> None:
+        """Forget the snapshots of *job* that are *days* older than its newest. The last few always stay, and *proven*.
 
-        What a wrong clock made in the future counts for nothing there, and stays until its time has come.
+        What a wrong clock made in the future counts for nothing there, and stays until its time has come. Where the
+        clock is wrong now everything is too old at once: more than AT_ONCE go only when somebody says so.
         """
-        last = f"--keep-last={KEPT_ALWAYS}"
-        self._run("forget", f"--tag={job}", "--group-by=", f"--keep-within={days}d", last, what="Expiring")
+        rule = ["--group-by=", f"--keep-within={days}d", f"--keep-last={KEPT_ALWAYS}"]
+        own = [f"--host={self.config.name}", f"--tag={job}"]
+        said = self._run("forget", "--dry-run", "--json", *own, *rule, what="Looking at what is too old")
+        old = [each["id"] for group in json.loads(said) or [] for each in group.get("remove") or []]
+        ids = [each for each in old if each != proven]
+        if len(ids) > AT_ONCE:
+            forget = f"somos-backup restic {self.repository.name} -- forget {' '.join([*own, *rule])}"
+            log.say(
+                f"{len(ids)} backups would be too old at once; none was removed. Is the clock right? If so: `{forget}`",
+                job=job,
+                destination=self.repository.name,
+                level=log.WARNING,
+            )
+        elif ids:
+            self._run("forget", *ids, what="Expiring")
 
     def prune(self) -> None:
         """Remove the data that no snapshot needs any more, and read a part of the rest again."""
+        self.ready()
         self._run("prune", what="Pruning")
         self._run("check", f"--read-data-subset={self.config.check_share}", what="Checking the repository")
 
-    def own_command(self, arguments: Sequence[str]) -> str:
-        """What restic prints for *arguments*."""
-        return self._run(*arguments, what=f"restic {arguments[0] if arguments else ''}")
+    def own_command(self, arguments: Sequence[str], stdout: IO[bytes]) -> None:
+        """What restic prints for *arguments* goes to *stdout*."""
+        self._run(*arguments, what=f"restic {arguments[0] if arguments else ''}", stdout=stdout)
 
     def _forget_run(self, run_id: str) -> None:
         ids = [snapshot.id for snapshot in self.snapshots() if f"run={run_id}" in snapshot.tags]
         if ids:
             self._run("forget", *ids, what="Removing what is not whole")
 
-    def _run(self, *arguments: str, what: str, cwd: Path | None = None, limit_s: float = LIMIT_S) -> str:
+    def _run(
+        self,
+        *arguments: str,
+        what: str,
+        cwd: Path | None = None,
+        limit_s: float = LIMIT_S,
+        stdout: IO[bytes] | None = None,
+    ) -> str:
         repository = self.repository
         options = ["--retry-lock=5m", *([f"--cacert={repository.ca_file}"] if repository.ca_file else [])]
         if repository.url.startswith("s3:"):
@@ -119,8 +145,10 @@ class Restic:
         what = f"{what} ({repository.name}: {repository.url})"
         try:
             command = [self.config.restic, *options, *arguments]
-            return run(command, what=what, env=self._environment(), cwd=cwd, limit_s=limit_s)
+            return run(command, what=what, env=self._environment(), cwd=cwd, limit_s=limit_s, stdout=stdout)
         except TimeLimitError as error:
+            if limit_s == LIMIT_S:
+                raise
             raise PassingError(f"{what}: no answer within {limit_s:.0f} s. It is away, or very slow.") from error
         except CommandError as error:
             if error.code == WRONG_PASSWORD:

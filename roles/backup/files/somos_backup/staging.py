@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,9 +11,7 @@ from pathlib import Path
 
 from .errors import BackupError
 from .log import size
-
-# What stays free whatever is staged: the databases write to the same disk.
-RESERVE = 1 << 30
+from .process import RESERVE
 
 
 @contextlib.contextmanager
@@ -23,10 +22,10 @@ def emptied(directory: Path) -> Iterator[Path]:
         directory.mkdir(mode=0o700, parents=True)
         yield directory
     except OSError as error:
-        raise BackupError(
-            f"{error.strerror} on {error.filename or directory}. Free space below {directory.parent}, or have "
-            "backup_state_directory name a larger disk."
-        ) from error
+        words = f"{error.strerror} on {error.filename or directory}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            words += f" Free space below {directory.parent}, or have backup_state_directory name a larger disk."
+        raise BackupError(words) from error
     finally:
         remove(directory)
 

@@ -58,7 +58,7 @@ class State:
 
 def replace(path: Path, text: str, mode: int) -> None:
     """Write *text* so that a reader sees all of it or what was there before."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         os.fchmod(handle, mode)
@@ -69,24 +69,24 @@ def replace(path: Path, text: str, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def alone(directory: Path, command: str, wait_s: float) -> Iterator[None]:
-    """Hold the one lock. Raises BusyError if another command still holds it after *wait_s* seconds."""
+def alone(directory: Path, command: str, wait_s: float, *, lock: str = "lock") -> Iterator[None]:
+    """Hold the lock of that name. Raises BusyError if another command still holds it after *wait_s* seconds."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / "lock"
-    with path.open("a+") as lock:
+    path = directory / lock
+    with path.open("a+") as file:
         end = time.monotonic() + wait_s
         while True:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    lock.seek(0)
+                    file.seek(0)
                     raise BusyError(
-                        f"`somos-backup {lock.read().strip()}` is at work. Wait for it, or use --wait."
+                        f"`somos-backup {file.read().strip()}` is at work. Wait for it, or use --wait."
                     ) from None
                 time.sleep(min(1.0, max(0.0, end - time.monotonic())))
-        lock.truncate(0)
-        lock.write(f"{command} (process {os.getpid()})\n")
-        lock.flush()
+        file.truncate(0)
+        file.write(f"{command} (process {os.getpid()})\n")
+        file.flush()
         yield

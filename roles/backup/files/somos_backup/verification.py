@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from . import log, staging
-from .compose import Compose
+from . import log, runs
 from .config import Config
-from .errors import BackupError
+from .errors import BackupError, ConfigError
 from .jobs import Job
 from .state import State
 
@@ -17,8 +16,7 @@ SHOWN = 20
 
 def verify(config: Config, jobs: Sequence[Job], state: State, *, destination: str = "", point_id: str = "") -> bool:
     """Whether all that was looked at is right. *point_id*: that one instead of the newest."""
-    staging.remove(config.scratch)
-    Compose(config.project).remove_leftovers()
+    runs.clear(config, jobs)
     results = [
         _verify(job, each, point_id, state) for job in jobs for each in job.destinations if destination in ("", each)
     ]
@@ -41,8 +39,10 @@ def _verify(job: Job, destination: str, point_id: str, state: State) -> bool:
             raise BackupError(
                 f"{point.id[:20]} of {point.time:%Y-%m-%d %H:%M:%SZ} is NOT what was saved:\n" + "\n".join(shown)
             )
-    except BackupError as error:
-        log.say(f"NOT VERIFIED: {error}", job=job.name, destination=destination, level=log.ERROR)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever it is, the others are looked at
+        log.say(f"NOT VERIFIED: {log.told(error)}", job=job.name, destination=destination, level=log.ERROR)
         state.note("verified", job.name, destination, ok=0, last_run=time.time(), error=str(error))
         return False
     now = time.time()
@@ -55,6 +55,7 @@ def _verify(job: Job, destination: str, point_id: str, state: State) -> bool:
         last_success=now,
         duration=now - began,
         id=point.id,
+        proven=point.id,
         error=None,
     )
     log.say(

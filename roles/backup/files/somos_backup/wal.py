@@ -28,6 +28,8 @@ def wal_metrics(job: Job) -> Mapping[str, Any]:
         "'wal_archive_failures_total', failed_count, 'wal_waiting_segments', "
         "(SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')) FROM pg_stat_archiver;"
     )
+    # A database that is down is not to be mixed up with the scratch one beside it.
+    job.compose.refuse_stopped(job.value("service"))
     found = json.loads(postgres.ask(job.compose, job.value("service"), sql, "Asking PostgreSQL for its archive"))
     directory = Path(job.value("gap_directory"))
     return {**found, "gaps": {name: int((directory / f"gap.{name}").exists()) for name in job.destinations}}

@@ -16,6 +16,7 @@ from ..config import Config
 from ..errors import BackupError, ConfigError
 from ..manifest import Manifest
 from ..restic import Restic, Snapshot
+from ..state import State
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Job(ABC):
         self.values = values
         self.name = str(values["name"])
         self.weekly = bool(values.get("weekly"))
-        self.compose = Compose(config.project)
+        self.compose = Compose(config.project, config.override)
 
     def value(self, key: str) -> Any:
         """Raises ConfigError that names the job."""
@@ -121,8 +122,13 @@ class StagedJob(Job):
     def store(self, run_id: str, prepared: Manifest, destination: str) -> Stored:
         repository = self.repository(destination)
         snapshot, added = repository.save(self.directory, self.name, run_id)
-        repository.keep(self.name, int(self.value("keep_days")))
+        repository.keep(self.name, int(self.value("keep_days")), self.proven(destination))
         return Stored(snapshot, added, prepared.size)
+
+    def proven(self, destination: str) -> str:
+        """The backup that was last restored and right: it stays, whatever its age."""
+        known = State(self.config.state).read().get("verified", {}).get(self.name, {}).get(destination, {})
+        return str(known.get("proven") or "")
 
     def points(self, destination: str) -> list[Point]:
         return [self._point(destination, snapshot) for snapshot in self.repository(destination).snapshots(self.name)]

@@ -22,6 +22,8 @@ from ..manifest import Manifest
 from ..rclone import Rclone, obscured
 from .base import Job, Point, Stored, Verdict
 
+# The first copy of terabytes takes days; the unit that runs this ends it after six.
+COPY_LIMIT_S = 7 * 86400
 # What a verification reads again, at most: objects, and bytes.
 SAMPLE, SAMPLE_BYTES = 200, 1 << 30
 SOURCE, STORE, SEALED = "source:", "store:", "sealed:"
@@ -61,6 +63,7 @@ class Bucket(Job):
             SOURCE,
             f"{SEALED}current",
             what="Copying the objects",
+            limit_s=COPY_LIMIT_S,
         )
         # The manifest comes last: a copy that was cut off has none, and is no backup.
         rclone.run(

@@ -18,21 +18,21 @@ SCRATCH_SERVER = """
 set -euo pipefail
 cluster=$PGDATA
 initdb --pgdata="$cluster" --username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync >&2
-settings="-c listen_addresses= -c fsync=off -c full_page_writes=off -c archive_mode=off -c max_wal_size=4GB"
+settings="-c listen_addresses= -c fsync=off -c full_page_writes=off -c archive_mode=off -c max_wal_size=1GB"
 log=/tmp/scratch.log
 pg_ctl --silent --wait --pgdata="$cluster" --log="$log" start -o "$settings" || { cat "$log" >&2; exit 1; }
 sql() { psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres "$@" >&2; }
 """
 # The roles exist before their objects; the superuser exists already, which is the one error that globals may meet.
 RESTORE = """
-sed '/^CREATE ROLE postgres;$/d' /restored/globals.sql | sql
+sed -E '/^CREATE ROLE postgres;$|^(CREATE|ALTER|GRANT .* ON) TABLESPACE /d' /restored/globals.sql | sql
 """
 RESTORE_DATABASE = """
 sql --set=name="$1" <<'SQL'
 SELECT format('CREATE DATABASE %I TEMPLATE template0', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
 SQL
-pg_restore --exit-on-error --jobs=2 --username=postgres --dbname="$1" "/restored/$2.dump" >&2
+pg_restore --exit-on-error --jobs=2 --no-tablespaces --username=postgres --dbname="$3" "/restored/$2.dump" >&2
 """
 
 
@@ -69,10 +69,13 @@ class PgDump(StagedJob):
             command.append(f"--lock-wait-timeout={postgres.LOCK_LIMIT}")
             with self._file(directory, database).open("wb") as stream:
                 what = f"pg_dump of {database}"
-                self.compose.execute(service, *command, f"--dbname={database}", what=what, stdout=stream)
+                self.compose.execute(
+                    service, *command, f"--dbname={postgres.conninfo(database)}", what=what, stdout=stream
+                )
             return {
                 "file": self._file(directory, database).name,
                 "lsn": lsn,
+                "size": int(session.ask("SELECT pg_database_size(current_database());")[0]),
                 "rows": session.counted("rows"),
                 "sequences": sequences,
                 "sequences_after": session.counted("sequences"),
@@ -80,7 +83,7 @@ class PgDump(StagedJob):
 
     def differences(self, directory: Path, facts: Mapping[str, Any]) -> list[str]:
         wrong = []
-        for database, found in self._restored(directory, list(facts["databases"])).items():
+        for database, found in self._restored(directory, facts["databases"]).items():
             saved = facts["databases"][database]
             wrong += postgres.between(found["rows"], saved["rows"], saved["rows"], f"rows of {database}:")
             wrong += postgres.between(
@@ -88,10 +91,11 @@ class PgDump(StagedJob):
             )
         return wrong
 
-    def _restored(self, directory: Path, databases: list[str]) -> dict[str, dict[str, dict[str, int]]]:
+    def _restored(self, directory: Path, databases: Mapping[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
         script = [SCRATCH_SERVER, RESTORE]
         for name in databases:
-            script.append(f"set -- {shlex.quote(name)} {shlex.quote(quote(name, safe=''))}\n{RESTORE_DATABASE}")
+            words = shlex.join([name, quote(name, safe=""), postgres.conninfo(name)])
+            script.append(f"set -- {words}\n{RESTORE_DATABASE}")
             script.append(postgres.counting_script(name))
         printed = self.compose.scratch(
             self.value("service"),
@@ -99,6 +103,8 @@ class PgDump(StagedJob):
             "".join(script),
             what="Restoring the dump into a scratch cluster",
             entrypoint="bash",
+            # What it is restored to, and the WAL of that.
+            need=sum(int(each["size"]) for each in databases.values()) + (1 << 30),
             mounts=[f"{directory}:/restored:ro"],
         )
         return postgres.read_counts(printed)

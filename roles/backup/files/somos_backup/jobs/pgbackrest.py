@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,15 @@ UNREADABLE, ANSWER_TIMEOUT = 99, "--io-timeout=10"
 SLACK = timedelta(hours=12)
 ARCHIVE_LIMIT_S = 60
 RESTORE = "/etc/postgresql/pgbackrest-restore.sh"
-SERVER = ("postgres", "-c", "config_file=/etc/postgresql/postgresql.conf", "-c", "shared_buffers=128MB")
+# What the original does for others this one must not do too: subscribe, and run jobs.
+QUIET = "-c max_logical_replication_workers=0 -c cron.launch_active_jobs=off"
+SERVER = f"postgres -c config_file=/etc/postgresql/postgresql.conf -c shared_buffers=128MB {QUIET}".split()
 OPEN = """
 set -euo pipefail
 {restore}
-pg_ctl --silent --wait start --log=/tmp/scratch.log -o "-c listen_addresses= -c archive_mode=off" \
-  || {{ cat /tmp/scratch.log >&2; exit 1; }}
+settings="-c listen_addresses= -c archive_mode=off -c enable_indexonlyscan=off {quiet}"
+log=/tmp/scratch.log
+pg_ctl --silent --wait start --log="$log" -o "$settings" || {{ cat "$log" >&2; exit 1; }}
 """
 
 
@@ -48,6 +51,7 @@ class PgBackRest(StagedJob):
     def __init__(self, *arguments: Any, sleep: Callable[[float], None] = time.sleep) -> None:
         super().__init__(*arguments)
         self.sleep = sleep
+        self._made: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
 
     @property
     def destinations(self) -> list[str]:
@@ -64,12 +68,11 @@ class PgBackRest(StagedJob):
         }
 
     def store(self, run_id: str, prepared: Manifest, destination: str) -> Stored:
-        began = datetime.now(timezone.utc)
-        self._know_stanza(destination)
-        self._run(destination, f"--type={self._type(destination)}", "backup", what="Backing up")
-        newest = self._backups(destination)[-1]
-        self._close_gap(destination, began)
-        counted = self._restore_point(run_id)
+        # A second try of the same run goes on with the backup that the first one has made.
+        made = self._made.get((run_id, destination))
+        if made is None:
+            made = self._made[run_id, destination] = self._back_up(run_id, destination)
+        newest, counted = made
         facts = {**prepared.facts, "backup": newest["label"], "lsn": newest["lsn"], **counted}
         (self.directory / "data" / "info.json").write_text(json.dumps(newest, indent=1) + "\n", encoding="utf-8")
         manifest.seal(self.directory, self.name, run_id, facts)
@@ -78,6 +81,20 @@ class PgBackRest(StagedJob):
         repository.keep(self.name, int(self.values.get("keep_days", 35)))
         sizes = newest["info"]
         return Stored(newest["label"], int(sizes["repository"].get("delta", 0)), int(sizes["size"]))
+
+    def _back_up(self, run_id: str, destination: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What pgBackRest says of the new backup, and what was counted around the restore point after it."""
+        began = datetime.now(timezone.utc)
+        self._know_stanza(destination)
+        self._run(destination, f"--type={self._type(destination)}", "backup", what="Backing up")
+        newest = self._backups(destination)[-1]
+        if newest.get("error"):
+            raise BackupError(
+                f"The database is damaged: pages in {newest['label']} have wrong checksums. Earlier backups may be "
+                f"whole. See `pgbackrest --set={newest['label']} info`, and docs/postgres-backup.md for the way back."
+            )
+        self._close_gap(destination, began)
+        return newest, self._restore_point(run_id)
 
     def points(self, destination: str) -> list[Point]:
         """pgBackRest's backups. Every second after one of them can be restored, too, as far as the archive goes."""
@@ -104,9 +121,18 @@ class PgBackRest(StagedJob):
         wrong: list[str] = []
         for database, counted in saved.facts["databases"].items():
             found = restored.get(database, {"rows": {}, "sequences": {}})
-            for kind in ("rows", "sequences"):
-                before, after = counted["before"][kind], counted["after"][kind]
-                wrong += postgres.between(found[kind], before, after, f"{kind} of {database}:")
+            before, after = counted["before"], counted["after"]
+            wrong += postgres.between(
+                found["rows"], before["rows"], after["rows"], f"rows of {database}:", counted.get("moved")
+            )
+            # WAL has a sequence up to 32 values ahead, so that it need not be written for each.
+            wrong += [
+                f"sequence {name} of {database}: {found['sequences'].get(name)}, at least {value} expected"
+                for name, value in before["sequences"].items()
+                if name in after["sequences"] and found["sequences"].get(name, value - 1) < value
+            ]
+        if point.details.get("error"):
+            wrong.append("pgBackRest found pages in it whose checksums are wrong")
         return Verdict(point, self.proof, wrong)
 
     def prune(self, destination: str) -> None:
@@ -143,14 +169,18 @@ class PgBackRest(StagedJob):
     def _restore_point(self, run_id: str) -> dict[str, Any]:
         """Name this moment in the WAL, with everything counted before and after it, and have the segment archived."""
         service, name = self.value("service"), f"somos-backup-{run_id}"
-        before = self._counted()
+        before = self._counted("moves", "rows", "sequences")
         lsn = postgres.ask(
             self.compose, service, f"SELECT pg_create_restore_point('{name}');", "Naming a restore point"
         )
-        after = self._counted()
+        after = self._counted("rows", "sequences", "moves")
         self._archive()
         databases = {
-            database: {"before": before[database], "after": after[database]}
+            database: {
+                "before": before[database],
+                "after": after[database],
+                "moved": moved(before[database], after[database]),
+            }
             for database in before.keys() & after.keys()
         }
         return {"restore_point": name, "restore_point_lsn": lsn, "databases": databases}
@@ -168,12 +198,12 @@ class PgBackRest(StagedJob):
             self.sleep(1)
         log.say(f"Segment {segment} has not arrived in every repository yet.", job=self.name, level=log.WARNING)
 
-    def _counted(self) -> dict[str, dict[str, dict[str, int]]]:
+    def _counted(self, *kinds: str) -> dict[str, dict[str, dict[str, int]]]:
         service = self.value("service")
         result = {}
         for database in json.loads(postgres.ask(self.compose, service, postgres.DATABASES, "Listing the databases")):
             with postgres.session(self.compose, service, database) as session:
-                result[database] = {kind: session.counted(kind) for kind in ("rows", "sequences")}
+                result[database] = {kind: session.counted(kind) for kind in kinds}
         return result
 
     def _restored(self, point: Point, saved: Manifest) -> str:
@@ -185,13 +215,15 @@ class PgBackRest(StagedJob):
             "--type=name",
             f"--target={saved.facts['restore_point']}",
             "--target-action=promote",
+            "--target-timeline=current",
             "--",
             *SERVER,
         ]
-        script = OPEN.format(restore=f"bash {' '.join(command)} >&2")
+        script = OPEN.format(restore=f"bash {' '.join(command)} >&2", quiet=QUIET)
         script += "".join(map(postgres.counting_script, saved.facts["databases"]))
         what = f"Restoring {point.id} from {point.destination} into a scratch cluster"
-        return self.compose.scratch(self.value("service"), "-c", script, what=what, entrypoint="bash")
+        need = int(point.size * 1.1) + (2 << 30)
+        return self.compose.scratch(self.value("service"), "-c", script, what=what, entrypoint="bash", need=need)
 
     def _manifest(self, point: Point) -> Manifest:
         """The one that was made with *point*. Raises BackupError for a backup that has none."""
@@ -240,7 +272,22 @@ class PgBackRest(StagedJob):
         """WAL that was given up is needed by no restore of a backup that began after it."""
         path = Path(self.value("gap_directory")) / f"gap.{destination}"
         if path.exists() and last_gap(path.read_text(encoding="utf-8")) < began:
-            path.unlink()
+            # What is given up from now on makes a file of its own; what was until now is looked at once more.
+            aside = path.rename(path.with_name(f"{path.name}.closing"))
+            text = aside.read_text(encoding="utf-8")
+            if last_gap(text) >= began:
+                with path.open("a", encoding="utf-8") as stream:
+                    stream.write(text)
+            aside.unlink()
             log.say(
                 "WAL that was given up is behind this backup.", job=self.name, destination=destination, level=log.NOTICE
             )
+
+
+def moved(before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """How many rows came and went in each table between two counts, where any did."""
+    return {
+        table: number - before["moves"].get(table, 0)
+        for table, number in after["moves"].items()
+        if number != before["moves"].get(table, 0)
+    }

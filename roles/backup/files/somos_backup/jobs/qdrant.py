@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,20 @@ PORT = 6333
 START_LIMIT_S = 300
 
 
+class _Store(Store):
+    """Snapshots in *directory*, which goes with the run; notes of what is still to be removed from the server stay."""
+
+    def __init__(self, directory: Path, notes: Path) -> None:
+        super().__init__(str(directory))
+        self._notes = Store(str(notes))
+
+    def note_pending(self, collection: str | None, name: str) -> Path:
+        return Path(self._notes.note_pending(collection, name))
+
+    def pending(self) -> Iterator[tuple[Path, str | None, str]]:
+        return iter(self._notes.pending())
+
+
 class Qdrant(StagedJob):
     """The server at *url*, with the key in *api_key_file*; *service* is its container."""
 
@@ -33,14 +47,16 @@ class Qdrant(StagedJob):
     def room(self) -> int:
         service = self.value("service")
         self.compose.refuse_stopped(service)
-        said = self.compose.execute(service, "du", "-s", "-B1", "/qdrant/storage", what="Measuring Qdrant's storage")
+        # Segments come and go meanwhile, at which du takes offence.
+        measure = "du -s -B1 /qdrant/storage 2>/dev/null || true"
+        said = self.compose.execute(service, "sh", "-c", measure, what="Measuring Qdrant's storage")
         return int(said.split()[0])
 
     def stage(self, directory: Path) -> dict[str, Any]:
         try:
             client = self._client(self.value("url"))
             client.refuse_cluster()
-            backup = Backup(client, Store(str(directory)), keep_on_server=False, sleep=self.sleep)
+            backup = Backup(client, _Store(directory, self.config.state), keep_on_server=False, sleep=self.sleep)
             with backup.locked():
                 taken = {name: backup.take(name) for name in sorted(client.collections())}
                 aliases = client.aliases()
@@ -64,7 +80,9 @@ class Qdrant(StagedJob):
 
     def differences(self, directory: Path, facts: Mapping[str, Any]) -> list[str]:
         try:
-            with self.compose.scratch_server(self.value("service")) as address:
+            # A snapshot that is uploaded, and what it is unpacked to; one collection after another.
+            need = 3 * max((path.stat().st_size for path in directory.glob("*.snapshot")), default=0)
+            with self.compose.scratch_server(self.value("service"), need=need) as address:
                 client = self._client(f"http://{address}:{PORT}")
                 self._wait_for(client)
                 return [

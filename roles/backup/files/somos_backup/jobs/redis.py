@@ -64,9 +64,11 @@ class Redis(StagedJob):
 
     def _loaded(self, service: str, directory: Path) -> dict[str, str]:
         what = f"Loading the snapshot of {service} into a scratch server"
-        mounts = [f"{directory}:/restored:ro"]
+        mounts, need = [f"{directory}:/restored:ro"], (directory / f"{service}.rdb").stat().st_size
         return _fields(
-            self.compose.scratch(service, "-c", LOAD, "sh", service, what=what, entrypoint="sh", mounts=mounts)
+            self.compose.scratch(
+                service, "-c", LOAD, "sh", service, what=what, entrypoint="sh", need=need, mounts=mounts
+            )
         )
 
     def _snapshot(self, service: str) -> None:
@@ -108,4 +110,7 @@ def keys_read(said: str) -> int:
 
 
 def _fields(said: str) -> dict[str, str]:
-    return dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
+    found = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
+    if not found:
+        raise BackupError(f"Redis does not say how it is: {said.strip()}")
+    return found
