@@ -10,8 +10,9 @@ from backup_case import Told, config
 
 from somos_backup import cli, postgres, runs, verification
 from somos_backup.compose import Compose
+from somos_backup.errors import BusyError
 from somos_backup.jobs.base import Stored
-from somos_backup.state import State
+from somos_backup.state import State, alone
 
 STORED = Stored("abc", 5, 7)
 
@@ -53,6 +54,15 @@ def test_the_command_line_says_so_without_a_traceback(
     (tmp_path / "state" / "lock").mkdir()
     assert cli.main([f"--config={path}", "run"]) == cli.FAILED
     assert "state/lock: Is a directory" in capsys.readouterr().err
+
+
+def test_the_lock_holds_where_nothing_can_be_written_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", no_room)
+    with alone(tmp_path, "run", 0), pytest.raises(BusyError), alone(tmp_path, "verify", 0):
+        pass
 
 
 def test_nobody_waits_for_ever_for_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,13 @@ def test_it_is_not_told_of_the_cluster_again(tmp_path: Path) -> None:
         job(tmp_path, REFUSED)._know_stanza("offsite")
 
 
+def test_control_characters_that_it_quotes_are_read(tmp_path: Path) -> None:
+    made = job(tmp_path, REFUSED + "\x01\n")
+    made.compose.answers["info"] = str(made.compose.answers["info"]).replace("\\u0001\\n", "\x01\n")  # type: ignore[attr-defined]
+    with pytest.raises(PassingError, match="Connection refused"):
+        made.points("offsite")
+
+
 def test_a_wrong_passphrase_is_told_and_never_tried_again(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="The passphrase of repository offsite does not open it") as error:
         job(tmp_path, WRONG).points("offsite")

@@ -86,7 +86,7 @@ def alone(directory: Path, command: str, wait_s: float, *, lock: str = "lock") -
                         f"`somos-backup {file.read().strip()}` is at work. Wait for it, or use --wait."
                     ) from None
                 time.sleep(min(1.0, max(0.0, end - time.monotonic())))
-        file.truncate(0)
-        file.write(f"{command} (process {os.getpid()})\n")
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk: who holds the lock cannot be told, and is alone nevertheless
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"{command} (process {os.getpid()})\n".encode())
         yield

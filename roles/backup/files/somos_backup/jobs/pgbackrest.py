@@ -244,7 +244,8 @@ class PgBackRest(StagedJob):
     def _info(self, destination: str) -> dict[str, Any]:
         """Raises PassingError for a repository that does not answer: of that pgBackRest says that it has no backups."""
         what, options = "Asking what there is", ("--output=json", "--log-level-console=off", ANSWER_TIMEOUT)
-        for stanza in json.loads(self._run(destination, *options, "info", what=what)):
+        # With the wrong passphrase its messages quote what was decrypted, control characters included.
+        for stanza in json.loads(self._run(destination, *options, "info", what=what), strict=False):
             if stanza["name"] != self.value("stanza"):
                 continue
             if stanza["status"]["code"] == UNREADABLE:
