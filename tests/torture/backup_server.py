@@ -248,7 +248,7 @@ def stopped(service: str) -> Iterator[None]:
 
 
 def sql(statement: str, database: str = "somos") -> str:
-    command = f"{COMPOSE} exec -T postgres psql -qtAU postgres -d {database} -c {shlex.quote(statement)}"
+    command = f"{COMPOSE} exec -T postgres psql -qtAU postgres -d {shlex.quote(database)} -c {shlex.quote(statement)}"
     return inside(command).strip()
 
 
