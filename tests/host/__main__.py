@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 
-from . import images, server, world
+from . import authority, images, server, world
 from .catalogue import APPLICATION, IMAGES, demo_images, pushed_images
 from .content import short_hash
 from .engine import ensure_engine
@@ -85,6 +85,8 @@ def arguments() -> argparse.Namespace:
     start.add_argument("name")
     start.add_argument("--image", choices=VARIANTS, default="debian13")
     start.add_argument("--ip", help="fixed address in 10.77.0.0/24 (somos-demo has 10.77.0.10)")
+    giver = commands.add_parser("authority", help="ACME server, its DNS and a stand-in of Cloudflare's API, made anew")
+    giver.add_argument("--remove", action="store_true", help="remove them instead")
     bucket = commands.add_parser("bucket", help="make sure that a bucket is at the S3 endpoint outside, and empty it")
     bucket.add_argument("name")
     stop = commands.add_parser("down", help="remove a test server and its data")
@@ -115,6 +117,10 @@ def main() -> None:
             with exclusive("world"):
                 world.ensure_world()
             Bucket(given.name).make_empty()
+        case "authority":
+            with exclusive("world"):
+                world.ensure_world()
+                authority.remove() if given.remove else authority.make_anew()
         case "down":
             with exclusive(f"server-{given.name}"):
                 server.down(server.Server(given.name))

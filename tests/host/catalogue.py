@@ -46,12 +46,14 @@ IMAGES = {
         Image("host:bookworm", "host", "bookworm"),
         Image("host:debian12", "host-debian12", "host:bookworm"),
         Image("outside", "outside", "seaweedfs"),
+        Image("authority", "authority", "trixie"),
         Image("auditor", "auditor", "trixie"),
         Image("postgres", "postgres", "trixie", pushed=True),
         Image("redis", "redis", "trixie", pushed=True),
         Image("qdrant", "qdrant", "trixie", pushed=True),
         Image("seaweedfs", "seaweedfs", "trixie", pushed=True),
         Image("nginx", "nginx", "trixie", pushed=True),
+        Image("certbot", "certbot", "trixie", pushed=True),
     )
 }
 

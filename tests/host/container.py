@@ -14,7 +14,7 @@ from .names import OWNER_LABEL
 from .shell import docker, docker_ok, run, say, wait_until
 
 # Ends of the names of files that only root may read.
-SECRET = (".key", "password", "authorized_keys", "s3.json")
+SECRET = (".key", "password", "authorized_keys", "s3.json", "tokens.json")
 SPEC_LABEL = f"{OWNER_LABEL}.spec"
 
 

@@ -29,6 +29,14 @@ REGISTRY = f"registry.{DOMAIN}:5000"
 REGISTRY_USER = "somos"
 S3_ENDPOINT = "s3.outside.test:8333"
 
+# Who gives certificates, and the stand-in of Cloudflare's API with the DNS that both believe.
+AUTHORITY = "somos-demo-authority"
+AUTHORITY_IP = "10.77.0.3"
+ACME_NAME = "acme.outside.test"
+CLOUDFLARE_NAME = "api.cloudflare.test"
+# Its zones, its tokens, and where it is.
+AUTHORITY_JSON = DEMO / "authority.json"
+
 DEMO_SERVER = "somos-demo"
 DEMO_SERVER_IP = "10.77.0.10"
 # The names under which visitors know the demo's server.

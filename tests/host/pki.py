@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .names import CA, OUTSIDE_IP, REGISTRY, S3_ENDPOINT, SITES, SSH_KEY, TLS
+from .names import ACME_NAME, AUTHORITY_IP, CA, CLOUDFLARE_NAME, OUTSIDE_IP, REGISTRY, S3_ENDPOINT, SITES, SSH_KEY, TLS
 from .shell import run
 
 CA_KEY = TLS / "ca.key"
@@ -39,6 +39,7 @@ OUTSIDE_WORLD = Certificate(
     "outside",
     (*dns(REGISTRY.partition(":")[0], S3_ENDPOINT.partition(":")[0]), f"IP:{OUTSIDE_IP}", "IP:127.0.0.1"),
 )
+AUTHORITY = Certificate("authority", (*dns(ACME_NAME, CLOUDFLARE_NAME), f"IP:{AUTHORITY_IP}"))
 
 
 def ensure_keys() -> None:
@@ -47,7 +48,7 @@ def ensure_keys() -> None:
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "somos-demo", "-f", str(SSH_KEY)])
     if not usable(CA, CA_KEY):
         make_authority()
-    for certificate in (SERVER, OUTSIDE_WORLD):
+    for certificate in (SERVER, OUTSIDE_WORLD, AUTHORITY):
         if not (usable(certificate.path, certificate.key) and signed_by_authority(certificate)):
             sign(certificate)
 
