@@ -16,6 +16,7 @@ import yaml
 ROLES = Path(__file__).resolve().parents[1] / "roles"
 BEGIN, END = "<!-- BEGIN_ANSIBLE_DOCS -->", "<!-- END_ANSIBLE_DOCS -->"
 LONGEST_DEFAULT = 60
+HEAD = "| variable | type | default | what it does |\n|---|---|---|---|\n"
 
 
 def main() -> None:
@@ -41,8 +42,7 @@ def variables(role: Path) -> str:
     specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
     return "\n".join(
         ("" if name == "main" else f"Entry point `{name}`: {plain(spec['short_description'])}.\n\n")
-        + "| variable | type | default | what it does |\n|---|---|---|---|\n"
-        + "".join(rows(spec.get("options", {})))
+        + (HEAD + "".join(rows(spec["options"])) if spec.get("options") else "It takes no variables of its own.\n")
         for name, spec in specs.items()
     )
 

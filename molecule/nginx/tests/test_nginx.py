@@ -24,8 +24,8 @@ def test_plain_http_leads_to_https() -> None:
 
 
 def test_the_certificate_authority_finds_its_challenge_over_plain_http(host: Any) -> None:
-    host.check_output("mkdir -p /opt/somos/nginx-acme/.well-known/acme-challenge")
-    host.check_output("echo -n proof > /opt/somos/nginx-acme/.well-known/acme-challenge/token")
+    host.check_output("mkdir -p /var/lib/somos/acme/.well-known/acme-challenge")
+    host.check_output("echo -n proof > /var/lib/somos/acme/.well-known/acme-challenge/token")
     assert ask("http://app.somos.test/.well-known/acme-challenge/token").body == b"proof"
 
 
@@ -213,7 +213,7 @@ def test_only_the_two_ports_are_open_and_privileges_are_few(host: Any) -> None:
     assert container["HostConfig"]["ReadonlyRootfs"]
     status = host.check_output(f"{COMPOSE} exec -T nginx cat /proc/1/status")
     assert re.findall(r"^Cap(?:Prm|Eff|Bnd|Amb):\s*(\w+)$", status, re.MULTILINE) == ["0" * 16] * 4
-    for secret in ("nginx-certs/privkey.pem", "nginx/htpasswd"):
+    for secret in ("nginx-certs/certificate.pem", "nginx/htpasswd"):
         file = host.file(f"/opt/somos/{secret}")
         assert (file.uid, file.mode) == (101, 0o400), secret
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import ssl
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
-from client import OWN_ADDRESS, ROOT, ask, connect, eventually
+from client import OWN_ADDRESS, ROOT, ask, eventually
 
 SITES = yaml.safe_load((ROOT / "molecule/host_vars/nginx.yml").read_text())["nginx_sites"]
 TREE = "cd /opt/somos && find nginx compose.d nginx-certs -type f -exec sha256sum {} + | sort"
@@ -28,14 +27,6 @@ def with_location(**location: Any) -> list[dict[str, Any]]:
     sites = copy.deepcopy(SITES)
     sites[0]["locations"].append(location)
     return sites
-
-
-def is_signed_by_the_demo() -> bool:
-    try:
-        connect("app.somos.test", ssl.create_default_context(cafile=str(ROOT / "build/demo/ca.pem"))).close()
-    except ssl.SSLCertVerificationError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -84,21 +75,3 @@ def test_who_the_visitor_is_is_believed_from_the_cdn_and_from_nobody_else(as_it_
     assert "nginx_client_networks is empty" in converge(nginx_real_ip_header="CF-Connecting-IP").stdout.replace(
         "\n", " "
     )
-
-
-def test_a_certificate_of_the_inventory_takes_the_placeholder_s_place_if_the_key_is_its_own(host: Any) -> None:
-    tls = ROOT / "build/demo/tls"
-    own = {"fullchain": (tls / "server.crt").read_text(), "privkey": (tls / "server.key").read_text()}
-    before = host.check_output(TREE), host.check_output(RUNNING)
-    strange = host.file("/opt/somos/nginx-certs/privkey.pem").content_string
-    run = converge(nginx_certificate=own | {"privkey": strange})
-    assert run.returncode != 0
-    assert "privkey is not the key" in run.stdout, run.stdout[-3000:]
-    assert (host.check_output(TREE), host.check_output(RUNNING)) == before
-
-    run = converge(nginx_certificate=own)
-    assert run.returncode == 0, run.stdout[-3000:]
-    assert eventually(is_signed_by_the_demo)
-    assert host.check_output(RUNNING) == before[1]
-    assert host.file("/opt/somos/nginx-certs/privkey.pem").mode == 0o400
-    assert "PRIVATE KEY" not in run.stdout

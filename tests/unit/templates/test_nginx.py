@@ -129,17 +129,20 @@ def test_every_snippet_that_is_included_is_there_and_none_is_left_over() -> None
     assert included == {path for path in tree if path.startswith("snippets/")}
 
 
-def test_the_certificate_s_key_and_the_passwords_are_secret_files() -> None:
-    pem = {"fullchain": "-----CERT-----\n", "privkey": "-----KEY-----\n"}
-    files = render_files("nginx", {"nginx_certificate": pem, "nginx_htpasswd": ["operator:hash"]})
-    key, passwords = files["nginx-certs/privkey.pem"], files["nginx/htpasswd"]
-    assert (key.text, key.owner, key.mode, key.secret) == ("-----KEY-----\n", "101", "0400", True)
+def test_the_passwords_are_a_secret_file() -> None:
+    passwords = render_files("nginx", {"nginx_htpasswd": ["operator:hash"]})["nginx/htpasswd"]
     assert (passwords.owner, passwords.mode, passwords.secret) == ("101", "0400", True)
 
 
-def test_without_a_certificate_or_passwords_no_such_file_is_written() -> None:
-    files = render_role("nginx")
-    assert not {"nginx-certs/privkey.pem", "nginx-certs/fullchain.pem", "nginx/htpasswd"} & files.keys()
+def test_without_passwords_no_such_file_is_written() -> None:
+    assert "nginx/htpasswd" not in render_role("nginx")
+
+
+def test_chain_and_key_are_read_from_one_file_in_the_directory_that_is_mounted() -> None:
+    files = render_role("nginx", {"nginx_root": "/srv/somos"})
+    paths = re.findall(r"^ssl_certificate(?:_key)? (\S+);$", files["nginx/snippets/tls.conf"], re.MULTILINE)
+    assert paths == ["/etc/nginx-certs/certificate.pem"] * 2
+    assert "/srv/somos/nginx-certs:/etc/nginx-certs:ro" in files["compose.d/nginx.yml"]
 
 
 def test_only_the_two_public_ports_are_published() -> None:

@@ -1,0 +1,1 @@
+"""What the program `certificate` is made of. Standard library and the commands openssl and docker, nothing else."""
