@@ -372,6 +372,7 @@ def test_a_failure_is_told_to_the_monitoring_and_so_is_its_end(world: World) -> 
     assert "Visitors notice nothing" in report.error
     told = world.metrics()
     assert (told["somos_certificate_last_renewal_success"], told["somos_certificate_served"]) == (0, 1)
+    assert (world.home / "metrics/somos_certificate.prom").stat().st_mode & 0o777 == 0o644
     success = "somos_certificate_last_success_timestamp_seconds"
     assert told[success] == first[success]
     world.answer = (0, "")
