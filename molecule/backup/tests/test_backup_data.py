@@ -171,9 +171,11 @@ def test_a_manifest_says_what_is_in_a_backup(host: Any, restored: str) -> None:
 )
 def test_a_backup_that_is_not_what_it_says_is_named(host: Any, restored: str, job: str, damage: str, said: str) -> None:
     host.check_output(f"somos-backup restore {job} --destination local --to {restored}")
-    host.check_output(f"cd {restored} && {damage} && somos-backup restic local -- backup --tag {job} --host damaged .")
+    host.check_output(
+        f"cd {restored} && {damage} && somos-backup restic local -- backup --tag {job} --tag damaged --host backup ."
+    )
     run = host.run(f"somos-backup verify {job} --destination local")
-    ids = json.loads(host.check_output("somos-backup restic local -- snapshots --json --host damaged"))
+    ids = json.loads(host.check_output("somos-backup restic local -- snapshots --json --tag damaged"))
     host.check_output(f"somos-backup restic local -- forget {' '.join(each['id'] for each in ids)}")
     assert run.rc == 1 and "NOT VERIFIED" in run.stderr and said in run.stderr, run.stderr
 

@@ -17,8 +17,9 @@ DOCKER = """#!/usr/bin/env python3
 import json, os, sys
 from pathlib import Path
 here = Path(__file__).parent
+given = " ".join(os.environ.get(name, "") for name in ("COMPOSE_PROJECT_NAME", "COMPOSE_FILE")).strip()
 with (here / "calls").open("a") as calls:
-    calls.write(json.dumps([sys.argv[1:], os.environ.get("COMPOSE_FILE", "")]) + "\\n")
+    calls.write(json.dumps([sys.argv[1:], given]) + "\\n")
 words = " ".join(sys.argv[1:])
 places = (("volume", "/data"), ("bind", "/etc"), ("volume", "/more"))
 mounts = [{"Type": kind, "Destination": place} for kind, place in places]
@@ -71,7 +72,7 @@ def test_every_volume_of_the_service_has_an_empty_one_in_its_place(compose: Comp
 def test_it_gives_way_to_everything_else(compose: Compose) -> None:
     compose.scratch("redis", what="Trying", entrypoint="sh", need=0)
     (files,) = [files for words, files in calls(compose) if words.startswith("compose run")]
-    assert files == f"compose.d/a.yml:compose.d/b.yml:{compose.override}"
+    assert files == f"somos compose.d/a.yml:compose.d/b.yml:{compose.override}"
     assert json.loads(compose.override.read_text()) == {"services": {"redis": {"oom_score_adj": 1000, "cpu_shares": 2}}}
     assert all(not files for words, files in calls(compose) if words.startswith("compose ps"))
 
@@ -100,7 +101,7 @@ def test_a_service_that_does_not_run_may_come_yet(compose: Compose) -> None:
     compose.refuse_stopped("redis")
 
 
-@pytest.mark.parametrize("text", [None, "COMPOSE_PROJECT_NAME=somos\n"])
+@pytest.mark.parametrize("text", [None, "COMPOSE_PROJECT_NAME=somos\n", "COMPOSE_FILE=a.yml\n"])
 def test_a_project_without_a_list_of_files_is_named(compose: Compose, text: str | None) -> None:
     (compose.directory / ".env").unlink()
     if text:

@@ -115,14 +115,17 @@ class Compose:
         override = {"services": {service: {"oom_score_adj": 1000, "cpu_shares": 2}}}
         self.override.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.override.write_text(json.dumps(override), encoding="utf-8")
-        listed = re.search(r"^COMPOSE_FILE=(.*)$", self._settings(), re.MULTILINE)
-        if not listed:
-            raise BackupError(f"{self.directory}/.env names no COMPOSE_FILE. Run role stack again.")
-        return {"COMPOSE_FILE": f"{listed[1].strip().strip(chr(34))}:{self.override}"}
+        settings = self._settings()
+        if not settings.keys() >= {"COMPOSE_PROJECT_NAME", "COMPOSE_FILE"}:
+            raise BackupError(f"{self.directory}/.env names no project and its files. Run role stack again.")
+        # All of it: where the list comes by the environment, Compose does not look for the name beside it.
+        return {**settings, "COMPOSE_FILE": f"{settings['COMPOSE_FILE']}:{self.override}"}
 
-    def _settings(self) -> str:
+    def _settings(self) -> dict[str, str]:
+        """What role stack has written for whoever says `docker compose`."""
         try:
-            return (self.directory / ".env").read_text(encoding="utf-8")
+            text = (self.directory / ".env").read_text(encoding="utf-8")
+            return dict(re.findall(r"^(COMPOSE_\w+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
         except OSError as error:
             words = f"{self.directory}/.env cannot be read: {error.strerror}. Run role stack again."
             raise BackupError(words) from error
