@@ -291,3 +291,24 @@ def test_what_is_given_up_while_a_gap_is_closed_is_not_forgotten(
     monkeypatch.setattr(Path, "rename", late)
     job(tmp_path)._close_gap("local", began)
     assert path.read_text() == "".join(lines) and not (tmp_path / "gap.local.closing").exists()
+
+
+@pytest.mark.parametrize(("manifests", "chosen"), [(["3F", "1F"], "3F"), (["gone", "1F"], "1F"), ([], "3F")])
+def test_a_backup_of_a_killed_run_is_no_reason_to_prove_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifests: list[str], chosen: str
+) -> None:
+    made = job(tmp_path)
+    saved = [Manifest("postgres", "run", "", {"backup": label}) for label in manifests]
+    monkeypatch.setattr(made, "_manifests", lambda destination: iter(saved))
+    points = [Point(label, "postgres", "local", datetime.now(timezone.utc), 1) for label in ("1F", "2F", "3F")]
+    assert made.newest(points).id == chosen
+
+
+@pytest.mark.parametrize("error", ["CryptoError", "FormatError"])
+def test_a_passphrase_that_does_not_open_is_told_without_what_it_made(tmp_path: Path, error: str) -> None:
+    status = {"code": 99, "message": "other"}
+    repository = {"status": {"code": 99, "message": f"[{error}] key/value found outside of section: \x01\x02=x"}}
+    said = json.dumps([{"name": "somos", "status": status, "repo": [repository]}])
+    with pytest.raises(BackupError, match=r"passphrase of repository local does not open it.*\?\?=x") as found:
+        job(tmp_path, info=said)._info("local")
+    assert not isinstance(found.value, PassingError)

@@ -31,7 +31,7 @@ def _verify(job: Job, destination: str, point_id: str, state: State) -> bool:
         points = [point for point in job.points(destination) if point_id in ("", point.id)]
         if not points:
             raise BackupError(f"There is no backup{f' {point_id}' if point_id else ''}. See `somos-backup list`.")
-        point = points[-1]
+        point = job.newest(points)
         verdict = job.verify(point)
         if verdict.wrong:
             more = len(verdict.wrong) - SHOWN

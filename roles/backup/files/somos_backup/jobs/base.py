@@ -82,6 +82,10 @@ class Job(ABC):
     def points(self, destination: str) -> list[Point]:
         """Oldest first."""
 
+    def newest(self, points: Sequence[Point]) -> Point:
+        """That of *points*, oldest first, which is to be proven."""
+        return points[-1]
+
     @abstractmethod
     def verify(self, point: Point) -> Verdict:
         """Restore *point* into a scratch place, and compare."""

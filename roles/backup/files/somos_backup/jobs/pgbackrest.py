@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -225,18 +225,35 @@ class PgBackRest(StagedJob):
         need = int(point.size * 1.1) + (2 << 30)
         return self.compose.scratch(self.value("service"), "-c", script, what=what, entrypoint="bash", need=need)
 
+    def newest(self, points: Sequence[Point]) -> Point:
+        """The newest that can be proven. One that a killed run has made may be whole, and has no manifest."""
+        by_id = {point.id: point for point in points}
+        for saved in self._manifests(points[-1].destination):
+            if saved.facts.get("backup") in by_id:
+                found = by_id[saved.facts["backup"]]
+                if found is not points[-1]:
+                    words = f"{points[-1].id} has no manifest: its run did not end. The one before it is looked at."
+                    log.say(words, job=self.name, destination=found.destination, level=log.WARNING)
+                return found
+        return points[-1]
+
     def _manifest(self, point: Point) -> Manifest:
         """The one that was made with *point*. Raises BackupError for a backup that has none."""
-        repository = self.repository(point.destination)
-        for snapshot in reversed(repository.snapshots(self.name)):
-            with staging.emptied(self.config.scratch / self.name) as directory:
-                repository.restore(snapshot, directory)
-                found = manifest.read(directory)
-                if found.facts.get("backup") == point.id:
-                    return found
+        for saved in self._manifests(point.destination):
+            if saved.facts.get("backup") == point.id:
+                return saved
         raise BackupError(
             f"No manifest of {point.id} is in {point.destination}: the run that made it did not end. Take another."
         )
+
+    def _manifests(self, destination: str) -> Iterator[Manifest]:
+        """Newest first."""
+        repository = self.repository(destination)
+        for snapshot in reversed(repository.snapshots(self.name)):
+            with staging.emptied(self.config.scratch / self.name) as directory:
+                repository.restore(snapshot, directory)
+                saved = manifest.read(directory)
+            yield saved
 
     def _backups(self, destination: str) -> list[dict[str, Any]]:
         return list(self._info(destination).get("backup", []))
@@ -249,8 +266,9 @@ class PgBackRest(StagedJob):
             if stanza["name"] != self.value("stanza"):
                 continue
             if stanza["status"]["code"] == UNREADABLE:
-                words = "\n".join(repository["status"]["message"] for repository in stanza["repo"])
-                if "[CryptoError]" in words and "TLS" not in words:
+                words = printable("\n".join(repository["status"]["message"] for repository in stanza["repo"]))
+                # What another passphrase decrypts has no format.
+                if re.search(r"\[(Crypto|Format)Error\]", words) and "TLS" not in words:
                     raise BackupError(f"The passphrase of repository {destination} does not open it: {words}")
                 raise PassingError(f"Repository {destination} does not say what there is: {words}")
             return dict(stanza)
@@ -283,6 +301,11 @@ class PgBackRest(StagedJob):
             log.say(
                 "WAL that was given up is behind this backup.", job=self.name, destination=destination, level=log.NOTICE
             )
+
+
+def printable(text: str) -> str:
+    """*text* for a journal."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
 
 
 def moved(before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
