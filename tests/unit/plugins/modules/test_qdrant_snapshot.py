@@ -299,7 +299,8 @@ def test_two_runs_in_the_same_second_lose_and_mix_nothing(
         assert read_manifest(each.path.with_name(each.path.name + SUFFIX)) == each.manifest
         assert hashlib.sha256(each.path.read_bytes()).hexdigest() == each.manifest.checksum
         assert inspect(each.path).kind == "collection"
-    assert left_on_server(qdrant) == []
+    if same_host:  # of two hosts each may leave one to the other that made it in the same second
+        assert left_on_server(qdrant) == []
 
 
 def test_a_name_that_is_kept_already_is_never_overwritten(
